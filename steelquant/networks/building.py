@@ -1,0 +1,143 @@
+"""From a model's name to its network, and from a network to the paper's count of learnables."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from steelquant.errors import UsageError
+from steelquant.networks.deeplab import DeepLabV3Plus
+from steelquant.networks.registry import SMP_PREFIX, model_info
+from steelquant.networks.segnet import SegNet
+from steelquant.networks.unet import UNet
+from steelquant.networks.upsample import BilinearUpsample4, padded_to_stride
+
+MAX_CLASSES = 64
+
+_ENCODERS = {"resnet50": "resnet50", "resnet18": "resnet18", "mobilenetv2": "mobilenet_v2"}
+
+
+class _Padded(nn.Module):
+    """Any network of segmentation-models-pytorch, for any input size."""
+
+    def __init__(self, network: nn.Module, stride_px: int) -> None:
+        super().__init__()
+        self.network = network
+        self.stride_px = stride_px
+
+    def forward(self, image: Tensor) -> Tensor:
+        return padded_to_stride(self.network, image, self.stride_px)
+
+
+def build_network(name: str, classes: int) -> nn.Module:
+    """Build what :func:`steelquant.networks.build` describes."""
+    info = model_info(name)
+    if not 2 <= classes <= MAX_CLASSES:
+        raise UsageError(f"a network needs 2 to {MAX_CLASSES} classes, not {classes}")
+    network: nn.Module
+    if name == "unet":
+        network = UNet(classes)
+    elif name == "segnet":
+        network = SegNet(classes)
+    elif name in _ENCODERS:
+        network = DeepLabV3Plus(_ENCODERS[name], classes)
+    else:
+        return _Padded(_build_smp(name, classes), info.stride_px)
+    network.apply(_he_initialise)
+    return network
+
+
+def _build_smp(name: str, classes: int) -> nn.Module:
+    import segmentation_models_pytorch as smp
+
+    architecture, encoder = name.removeprefix(SMP_PREFIX).split(":")
+    try:
+        network: nn.Module = smp.create_model(architecture, encoder, encoder_weights=None, classes=classes)
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error.args[0]) if error.args else type(error).__name__
+        raise UsageError(f"segmentation-models-pytorch has no {name!r}: {reason}") from None
+    return network
+
+
+def _he_initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def count_learnables(network: nn.Module, classes: int = 2) -> int:
+    """Count a network's learnables as MATLAB does in the paper's Table 2.
+
+    MATLAB's backbones carry a bias on every convolution, also where a batch norm follows, and it stores the
+    fixed bilinear upsamplers of DeepLabV3+ as dense transposed convolutions (8·8·256·256 + 256, and
+    8·8·K·K + K).
+    """
+    count = sum(parameter.numel() for parameter in network.parameters())
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is None:
+            count += module.out_channels
+    if any(isinstance(module, BilinearUpsample4) for module in network.modules()):
+        count += sum(64 * channels * channels + channels for channels in (256, classes))
+    return count
+
+
+def load_encoder(network: nn.Module, tensors: dict[str, Tensor]) -> int:
+    """Copy encoder weights under torchvision's names into a network's encoder.
+
+    Parameters
+    ----------
+    network
+        One with an ``encoder``: ``segnet`` and the three DeepLabV3+.
+    tensors
+        By torchvision's names (``features.0.0.weight``, ``layer1.0.conv1.weight``). VGG16 without batch
+        norm is taken convolution by convolution.
+
+    Returns
+    -------
+    int
+        How many tensors were taken.
+
+    Raises
+    ------
+    UsageError
+        If the tensors do not fit the network.
+    """
+    encoder = getattr(network, "encoder", None)
+    if not isinstance(encoder, nn.Module):
+        raise UsageError("this network has no encoder to start from other weights")
+    own = encoder.state_dict()
+    if isinstance(network, SegNet) and not any("running_mean" in key for key in tensors):
+        tensors = _renumber_vgg(encoder, tensors)
+    fitting = {
+        key: value.float()
+        for key, value in tensors.items()
+        if key in own and not key.endswith("num_batches_tracked")
+    }
+    wrong = [key for key, value in fitting.items() if value.shape != own[key].shape]
+    convolutions = [key for key, value in own.items() if value.dim() == 4]
+    missing = [key for key in convolutions if key not in fitting]
+    if wrong or missing:
+        raise UsageError(
+            "the encoder weights do not fit this network: "
+            f"{len(wrong)} tensors of another shape, {len(missing)} convolutions missing"
+        )
+    with torch.no_grad():
+        for key, value in fitting.items():
+            own[key].copy_(value)
+    return len(fitting)
+
+
+def _renumber_vgg(encoder: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename plain VGG16's convolutions to their places in VGG16 with batch norm: both come in one order."""
+    plain = sorted({int(key.split(".")[1]) for key in tensors if key.endswith(".weight")})
+    layers = encoder.features
+    assert isinstance(layers, nn.Sequential)
+    normed = [place for place, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+    if len(plain) != len(normed):
+        return {}
+    return {
+        f"features.{new}.{kind}": tensors[f"features.{old}.{kind}"]
+        for old, new in zip(plain, normed, strict=True)
+        for kind in ("weight", "bias")
+    }

@@ -1,0 +1,143 @@
+"""The five networks against the paper's Table 2, the dense upsampler, and what tiling asks of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from steelquant.errors import UsageError
+from steelquant.networks import build
+from steelquant.networks.building import count_learnables, load_encoder
+from steelquant.networks.registry import MODELS, model_info
+from steelquant.networks.upsample import BilinearUpsample4, bilinear_kernel
+
+# Muñoz-Rodenas et al. 2024, Table 2.
+TABLE_2 = {
+    "unet": 7_697_410,
+    "segnet": 29_444_166,
+    "resnet50": 43_980_180,
+    "resnet18": 20_607_636,
+    "mobilenetv2": 6_784_276,
+}
+
+
+@pytest.mark.parametrize("name", TABLE_2)
+def test_learnables_equal_table_2_to_the_unit(name: str) -> None:
+    assert count_learnables(build(name)) == TABLE_2[name] == MODELS[name].learnables
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("size", [(1, 1), (3, 7), (14, 14)])
+def test_fast_upsampler_equals_the_dense_transposed_convolution(channels: int, size: tuple[int, int]) -> None:
+    dense = nn.ConvTranspose2d(channels, channels, 8, stride=4, padding=2, bias=False)
+    with torch.no_grad():
+        dense.weight.zero_()
+        for channel in range(channels):
+            dense.weight[channel, channel] = bilinear_kernel(8)
+    features = torch.randn(2, channels, *size)
+
+    fast = BilinearUpsample4()(features)
+
+    torch.testing.assert_close(fast, dense(features), atol=1e-5, rtol=1e-5)
+
+
+def test_bilinear_kernel_has_the_textbook_weights() -> None:
+    line = torch.tensor([1, 3, 5, 7, 7, 5, 3, 1]) / 8
+    torch.testing.assert_close(bilinear_kernel(8), line[:, None] * line[None, :])
+
+
+@pytest.mark.parametrize("name", [*TABLE_2, "smp:fpn:resnet18"])
+@pytest.mark.parametrize("size", [(1, 1), (33, 50), (64, 96), (71, 129)])
+def test_output_has_the_size_of_the_input(name: str, size: tuple[int, int]) -> None:
+    network = _cached(name, 3)
+    with torch.inference_mode():
+        assert network(torch.randn(1, 3, *size)).shape == (1, 3, *size)
+
+
+_networks: dict[tuple[str, int], nn.Module] = {}
+
+
+def _cached(name: str, classes: int) -> nn.Module:
+    if (name, classes) not in _networks:
+        torch.manual_seed(0)
+        _networks[name, classes] = build(name, classes).eval()
+    return _networks[name, classes]
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", "resnet18"])
+def test_deeplab_does_not_see_the_far_end_of_its_tile(name: str) -> None:
+    """An image-pooling branch would carry the far end into every pixel."""
+    network = _cached(name, 3)
+    near = torch.randn(1, 3, 32, 2048)
+    far = near.clone()
+    far[..., 1536:] = 5.0
+    with torch.inference_mode():
+        one, other = network(near), network(far)
+
+    torch.testing.assert_close(one[..., :256], other[..., :256], atol=1e-6, rtol=1e-6)
+    assert not torch.allclose(one[..., 1600:], other[..., 1600:], atol=1e-3)
+
+
+def test_smp_deeplab_does_see_it() -> None:
+    """The test above can fail: smp's own DeepLabV3+ pools over the whole image."""
+    network = _cached("smp:deeplabv3plus:resnet18", 3)
+    near = torch.randn(1, 3, 32, 2048)
+    far = near.clone()
+    far[..., 1536:] = 5.0
+    with torch.inference_mode():
+        assert not torch.allclose(network(near)[..., :256], network(far)[..., :256], atol=1e-5)
+
+
+def test_unet_sees_44_px() -> None:
+    network = _cached("unet", 3)
+    image = torch.randn(1, 3, 8, 256, requires_grad=True)
+
+    network(image)[0, :, :, 128:136].sum().backward()
+
+    assert image.grad is not None
+    columns = torch.nonzero(image.grad.abs().sum(dim=(0, 1, 2))).flatten()
+    assert 128 - int(columns.min()) <= 44
+    assert int(columns.max()) - 135 <= 44
+
+
+@pytest.mark.parametrize(
+    "name", ["nonet", "smp:", "smp:unet", "smp:unet:", "smp:nonet:resnet18", "smp:unet:nocoder"]
+)
+def test_unknown_models_are_usage_errors(name: str) -> None:
+    with pytest.raises(UsageError):
+        build(name)
+
+
+@pytest.mark.parametrize("classes", [-1, 0, 1, 65])
+def test_unusable_numbers_of_classes_are_usage_errors(classes: int) -> None:
+    with pytest.raises(UsageError, match="classes"):
+        build("unet", classes)
+
+
+def test_encoder_of_another_network_is_refused() -> None:
+    with pytest.raises(UsageError, match="do not fit"):
+        load_encoder(build("mobilenetv2"), {"features.0.0.weight": torch.zeros(32, 3, 3, 3)})
+
+
+def test_plain_vgg16_goes_into_segnet_in_order() -> None:
+    torch.manual_seed(0)
+    network = build("segnet")
+    widths = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256)]
+    widths += [(256, 512)] + [(512, 512)] * 5
+    places = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]  # torchvision.models.vgg16().features
+    tensors = {}
+    for place, (inside, outside) in zip(places, widths, strict=True):
+        tensors[f"features.{place}.weight"] = torch.full((outside, inside, 3, 3), float(place))
+        tensors[f"features.{place}.bias"] = torch.full((outside,), float(place))
+
+    assert load_encoder(network, tensors) == 26
+
+    convolutions = [m for m in network.encoder.features if isinstance(m, nn.Conv2d)]  # type: ignore[union-attr]
+    assert [float(m.weight[0, 0, 0, 0]) for m in convolutions] == places
+
+
+def test_registry_tells_strides_that_the_networks_keep() -> None:
+    for name in TABLE_2:
+        assert model_info(name).stride_px % 8 == 0
+    assert model_info("smp:unet:resnet18").learnables is None
