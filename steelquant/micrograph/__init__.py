@@ -1,1 +1,1 @@
-"""."""
+"""What a field is: reading, scale, masks, overlays, provenance."""

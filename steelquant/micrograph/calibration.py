@@ -1,0 +1,295 @@
+"""Where the µm/px of a field come from, and whether to trust them.
+
+The order, and what does not count as a scale, are one table for all formats: the command line, then what
+microscopes wrote (Olympus SIS, Zeiss SEM, Zeiss LSM, FEI, OME, ImageJ), then the resolution of the
+picture itself.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import tifffile
+
+from steelquant.errors import UsageError
+from steelquant.micrograph.field import Calibration
+
+TRUSTED_RANGE_UM = (0.005, 50.0)
+"""Pixel edges that a metallographic field can have, from high-resolution SEM to a macro photograph."""
+
+AGREEMENT = 0.01
+"""Relative difference up to which two sources, or x and y, say the same."""
+
+_SCREEN_DPI = (72.0, 96.0, 150.0, 300.0, 600.0, 1200.0)
+"""What programs write when they know no scale: screen densities, and those of printers and scanners."""
+
+_UM_PER_UNIT = {
+    "pm": 1e-6,
+    "å": 1e-4,
+    "angstrom": 1e-4,
+    "nm": 1e-3,
+    "nanometer": 1e-3,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "mm": 1e3,
+    "millimeter": 1e3,
+    "cm": 1e4,
+    "centimeter": 1e4,
+    "dm": 1e5,
+    "m": 1e6,
+    "meter": 1e6,
+    "metre": 1e6,
+    "in": 25400.0,
+    "inch": 25400.0,
+}
+_INCH_UM = 25400.0
+_CENTIMETRE_UM = 10000.0
+
+
+@dataclass(frozen=True)
+class ScaleStatement:
+    """What one source states about the scale.
+
+    Attributes
+    ----------
+    source
+        The source in words for the report.
+    x_um, y_um
+        Width and height of a pixel in µm.
+    density
+        True where the source is the picture's own resolution, which programs fill with screen densities.
+    """
+
+    source: str
+    x_um: float
+    y_um: float
+    density: bool = False
+
+
+def calibrate(statements: Sequence[ScaleStatement], pixel_size_um: float | None = None) -> Calibration:
+    """Choose the scale of a field.
+
+    Parameters
+    ----------
+    statements
+        What the file states, most trusted source first.
+    pixel_size_um
+        The user's own figure in µm; it wins over the file.
+
+    Returns
+    -------
+    Calibration
+        With the first trustworthy statement. Sources that differ by more than 1 %, unequal x and y
+        (then the geometric mean is used, which keeps areas right) and sizes outside 0.005–50 µm give a
+        warning each.
+
+    Raises
+    ------
+    UsageError
+        `pixel_size_um` is not a finite positive number.
+    """
+    warnings: list[str] = []
+    reasons: list[str] = []
+    trusted: list[ScaleStatement] = []
+    for statement in statements:
+        objection, remarkable = _objection(statement)
+        if objection is None:
+            trusted.append(statement)
+            continue
+        reasons.append(objection)
+        if remarkable:
+            warnings.append(f"{objection}; not used")
+    if pixel_size_um is not None:
+        trusted.insert(0, _from_user(pixel_size_um, warnings))
+    if not trusted:
+        return Calibration(None, "; ".join(reasons) or "the file states no scale", tuple(warnings))
+    chosen = trusted[0]
+    size = chosen.x_um
+    if not _agree(chosen.x_um, chosen.y_um):
+        size = math.sqrt(chosen.x_um * chosen.y_um)
+        warnings.append(
+            f"{chosen.source} gives {chosen.x_um:.6g} µm/px in x but {chosen.y_um:.6g} in y; "
+            f"their geometric mean {size:.6g} is used, lengths are distorted"
+        )
+    for other in trusted[1:]:
+        if not (_agree(size, other.x_um) and _agree(size, other.y_um)):
+            warnings.append(
+                f"{chosen.source} gives {size:.6g} µm/px but {other.source} {other.x_um:.6g}; "
+                f"{chosen.source} is used"
+            )
+    return Calibration(size, chosen.source, tuple(warnings))
+
+
+def density_statement(source: str, x: float, y: float, unit_um: float) -> ScaleStatement:
+    """Turn `x` and `y` pixels per unit of `unit_um` µm into a statement about the scale."""
+    return ScaleStatement(source, _reciprocal(x, unit_um), _reciprocal(y, unit_um), density=True)
+
+
+def tiff_statements(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> list[ScaleStatement]:
+    """Collect what a TIFF file states about the scale of one of its pages, most trusted source first."""
+    found: list[ScaleStatement] = []
+    readers: tuple[Callable[[tifffile.TiffFile], Iterator[ScaleStatement]], ...] = (
+        _olympus,
+        _zeiss_sem,
+        _zeiss_lsm,
+        _fei,
+        _ome,
+        _imagej,
+    )
+    for reader in readers:
+        try:
+            found += reader(tiff)
+        except Exception:
+            continue  # vendors' tags hold anything; one that cannot be read states nothing
+    found += _baseline(page, tiff)
+    return found
+
+
+def _objection(statement: ScaleStatement) -> tuple[str | None, bool]:
+    """Return why a statement is no scale, or None, and whether the user should be warned of it."""
+    x, y = statement.x_um, statement.y_um
+    if statement.density:
+        if not (math.isfinite(x) and math.isfinite(y)):
+            return f"{statement.source} has no positive resolution", False
+        dpi = _INCH_UM / x
+        if dpi <= 1.01 or abs(_CENTIMETRE_UM / x - 1.0) < 0.01:
+            return f"{statement.source} is 1 pixel per unit, which states no scale", False
+        for screen in _SCREEN_DPI:
+            if abs(dpi - screen) <= 0.005 * screen and _agree(x, y):
+                return (
+                    f"{statement.source} is {screen:g} dpi, a screen or print density and not a scale",
+                    False,
+                )
+    low, high = TRUSTED_RANGE_UM
+    if not (low <= x <= high and low <= y <= high):
+        size = f"{x:.6g}" if _agree(x, y) else f"{x:.6g} x {y:.6g}"
+        return f"{statement.source} gives {size} µm/px, outside the {low:g}–{high:g} of micrographs", True
+    return None, False
+
+
+def _from_user(pixel_size_um: float, warnings: list[str]) -> ScaleStatement:
+    """Check the figure from the command line."""
+    if not (math.isfinite(pixel_size_um) and pixel_size_um > 0):
+        raise UsageError(f"a pixel size of {pixel_size_um} µm is impossible; give a positive number of µm/px")
+    low, high = TRUSTED_RANGE_UM
+    if not low <= pixel_size_um <= high:
+        warnings.append(
+            f"the command line gives {pixel_size_um:.6g} µm/px, outside the {low:g}–{high:g} of micrographs; "
+            "is it in µm?"
+        )
+    return ScaleStatement("command line", pixel_size_um, pixel_size_um)
+
+
+def _agree(a: float, b: float) -> bool:
+    """Tell whether two pixel sizes differ by no more than 1 %."""
+    return abs(a - b) <= AGREEMENT * max(a, b)
+
+
+def _reciprocal(density: float, unit_um: float) -> float:
+    return unit_um / density if density > 0 else math.inf
+
+
+def _micrometres(value: Any, unit: Any) -> float:
+    """Convert a length with its unit to µm; an unknown unit raises ``KeyError``."""
+    name = str(unit).strip().lower().replace("\u00b5", "u").replace("\u03bc", "u").replace("\\u00b5", "u")
+    name = {"\u212b": "å", "a\u030a": "å"}.get(name, name)
+    return float(value) * _UM_PER_UNIT[name]
+
+
+def _olympus(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
+    """Olympus SIS: tag 33560 in metres, or the same in the text of tag 33471."""
+    metadata = tiff.sis_metadata or {}
+    if metadata.get("pixelsizex"):
+        x = float(metadata["pixelsizex"]) * 1e6
+        yield ScaleStatement("Olympus SIS tag 33560", x, float(metadata.get("pixelsizey") or x / 1e6) * 1e6)
+
+
+def _zeiss_sem(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
+    """Zeiss SEM, tag 34118: the size of a pixel of the image as stored, with its unit."""
+    entry = (tiff.sem_metadata or {}).get("ap_image_pixel_size")
+    if entry:
+        size = _micrometres(entry[1], entry[2])
+        yield ScaleStatement("Zeiss SEM tag 34118", size, size)
+
+
+def _zeiss_lsm(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
+    """Zeiss LSM, tag 34412, in metres."""
+    metadata = tiff.lsm_metadata or {}
+    if metadata.get("VoxelSizeX"):
+        yield ScaleStatement(
+            "Zeiss LSM tag 34412", float(metadata["VoxelSizeX"]) * 1e6, float(metadata["VoxelSizeY"]) * 1e6
+        )
+
+
+def _fei(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
+    """FEI and Thermo Fisher SEM, tags 34680 and 34682, in metres."""
+    scan = (tiff.fei_metadata or {}).get("Scan", {})
+    if scan.get("PixelWidth"):
+        x = float(scan["PixelWidth"]) * 1e6
+        yield ScaleStatement("FEI tag 34682", x, float(scan.get("PixelHeight") or x / 1e6) * 1e6)
+
+
+def _ome(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
+    """OME-XML: PhysicalSizeX and Y of the first image, in µm where no unit is named."""
+    text = tiff.ome_metadata
+    if not text or "<!DOCTYPE" in text or "<!ENTITY" in text:
+        return  # OME-XML needs neither, and entities can be made to fill the memory
+    pixels = ElementTree.fromstring(text).find(".//{*}Pixels")
+    if pixels is None or pixels.get("PhysicalSizeX") is None:
+        return
+    x = _micrometres(pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "um"))
+    y = x
+    if pixels.get("PhysicalSizeY") is not None:
+        y = _micrometres(pixels.get("PhysicalSizeY"), pixels.get("PhysicalSizeYUnit", "um"))
+    yield ScaleStatement("OME PhysicalSizeX", x, y)
+
+
+def _imagej(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
+    """ImageJ: pixels per the unit that its description names."""
+    unit = (tiff.imagej_metadata or {}).get("unit")
+    resolution = _resolution(tiff.pages.first)
+    if unit and resolution:
+        size = _micrometres(1.0, unit)
+        yield ScaleStatement(
+            "ImageJ unit and XResolution",
+            _reciprocal(resolution[0], size),
+            _reciprocal(resolution[1], size),
+        )
+
+
+def _baseline(page: tifffile.TiffPage, tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
+    """TIFF's own resolution, tags 282, 283 and 296, in pixels per inch or centimetre."""
+    resolution = _resolution(page)
+    if resolution is None or _imagej_unit(tiff):
+        return  # ImageJ uses the same two numbers with its own unit
+    unit_um = {2: _INCH_UM, 3: _CENTIMETRE_UM}.get(int(page.tags.valueof(296, 2)))
+    if unit_um is not None:
+        yield density_statement("TIFF XResolution", *resolution, unit_um)
+
+
+def _imagej_unit(tiff: tifffile.TiffFile) -> bool:
+    metadata = tiff.imagej_metadata if tiff.is_imagej else None
+    return bool(
+        metadata and re.fullmatch(r"(?i)\S*m|\S*micron\S*|.*met[er]+|inch", str(metadata.get("unit", "")))
+    )
+
+
+def _resolution(page: tifffile.TiffPage) -> tuple[float, float] | None:
+    """Return pixels per unit in x and y, or None where the page names none."""
+    values = []
+    for code in (282, 283):
+        numerator, denominator = page.tags.valueof(code, (0, 0))[:2]
+        if not (numerator and denominator):
+            break
+        values.append(float(numerator) / float(denominator))
+    if not values:
+        return None
+    return values[0], values[-1]
