@@ -8,6 +8,7 @@ property is a sum over runs (``bincount``), over border pixels, or over hull ver
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ CONNECTIVITY = 8
 _OUTSIDE = -1
 """Marks excluded pixels in a label image."""
 
+_PERIMETER_KERNEL = np.array([[10, 2, 10], [2, 1, 2], [10, 2, 10]], dtype=np.float32)
 _PERIMETER_WEIGHTS = np.zeros(50)
 _PERIMETER_WEIGHTS[[5, 7, 15, 17, 25, 27]] = 1
 _PERIMETER_WEIGHTS[[21, 33]] = np.sqrt(2)
@@ -115,21 +117,14 @@ def label_phase(labels: NDArray[np.uint8], phase: int) -> NDArray[np.int32]:
         ``(height, width)`` int32: 1, 2, … in raster order of each feature's first pixel, 0 for other
         phases, −1 for excluded pixels. Connectivity 8.
     """
-    count, numbered = cv2.connectedComponents(
-        (labels == phase).view(np.uint8), connectivity=CONNECTIVITY, ltype=cv2.CV_32S
-    )
-    value, _, _, _ = _runs(numbered)
-    first = np.zeros(count, dtype=np.int64)
-    first[value[::-1]] = np.arange(value.size)[::-1]  # the last assignment, of the first run, stays
-    rank = np.zeros(count, dtype=np.int32)
-    rank[1 + np.argsort(first[1:])] = np.arange(1, count)
-    ordered = numbered if (np.diff(rank) == 1).all() else rank[numbered]
-    result: NDArray[np.int32] = np.where(labels == EXCLUDED, np.int32(_OUTSIDE), ordered)
+    numbered = _connected(labels == phase)
+    result: NDArray[np.int32] = _raster_ranks(_runs(numbered).value).astype(np.int32)[numbered]
+    result[labels == EXCLUDED] = _OUTSIDE
     return result
 
 
 def measure_phase(labels: NDArray[np.uint8], phase: int, *, smallest_px: int = 1) -> Features:
-    """Measure all features of one phase that have at least ``smallest_px`` pixels.
+    """Measure all features of one phase; the same as measuring the image of :func:`label_phase`, faster.
 
     Parameters
     ----------
@@ -138,9 +133,16 @@ def measure_phase(labels: NDArray[np.uint8], phase: int, *, smallest_px: int = 1
     phase
         Label of the phase.
     smallest_px
-        Smaller features are left out.
+        Features of fewer pixels are left out.
     """
-    return measure_features(label_phase(labels, phase), smallest_px=smallest_px)
+    of_phase = labels == phase
+    numbered = _connected(of_phase)
+    runs = _runs(numbered)
+    rank = _raster_ranks(runs.value)
+    perimeter, excluded = np.empty(rank.size), np.empty(rank.size, dtype=bool)
+    perimeter[rank], excluded[rank] = _phase_borders(of_phase, labels == EXCLUDED, numbered, rank.size)
+    runs = _Runs(rank[runs.value], runs.row, runs.start, runs.stop)
+    return _measure(runs, labels.shape, perimeter, excluded, smallest_px)
 
 
 def measure_features(label_image: NDArray[np.int32], *, smallest_px: int = 1) -> Features:
@@ -151,25 +153,36 @@ def measure_features(label_image: NDArray[np.int32], *, smallest_px: int = 1) ->
     label_image
         ``(height, width)`` integers: the positive ones name features, 0 is none, −1 is excluded.
     smallest_px
-        Smaller features are left out.
+        Features of fewer pixels are left out.
 
     Returns
     -------
     Features
-        In rising order of label. Features without any pixel do not occur.
+        In rising order of label. Labels without any pixel do not occur.
     """
-    height, width = label_image.shape
-    value, row, start, stop = _runs(label_image)
-    length = stop - start
-    pixels = np.bincount(value, weights=length, minlength=1).astype(np.int64)
+    runs = _runs(label_image)
+    size = int(runs.value.max(initial=0)) + 1
+    return _measure(runs, label_image.shape, *_label_borders(label_image, size), smallest_px)
+
+
+def _measure(
+    runs: _Runs,
+    shape: tuple[int, ...],
+    perimeter: NDArray[np.float64],
+    excluded: NDArray[np.bool_],
+    smallest_px: int,
+) -> Features:
+    """Reduce runs to properties; ``perimeter`` and ``excluded`` are indexed by the runs' values."""
+    height, width = shape
+    pixels = np.bincount(runs.value, weights=runs.stop - runs.start, minlength=1).astype(np.int64)
     wanted = pixels >= max(1, smallest_px)
     label = np.flatnonzero(wanted)
     index = np.cumsum(wanted) - 1
-    kept = wanted[value]
-    value, row, start, stop, length = value[kept], row[kept], start[kept], stop[kept], length[kept]
-    order = np.argsort(value, kind="stable")
-    feature, row, start, stop = index[value][order], row[order], start[order], stop[order]
-    length = length[order]
+    order = np.argsort(runs.value, kind="stable")
+    order = order[wanted[runs.value[order]]]
+    feature, row = index[runs.value[order]], runs.row[order]
+    start, stop = runs.start[order], runs.stop[order]
+    length = stop - start
     count, area = label.size, pixels[label]
 
     def total(weights: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
@@ -179,17 +192,16 @@ def measure_features(label_image: NDArray[np.int32], *, smallest_px: int = 1) ->
     x, y = total(length * middle) / area, total(length * row) / area
     dx, dy = middle - x[feature], row - y[feature]
     # A run of k pixels adds (k³ − k)/12 about its own middle.
-    mu_xx = total(length * dx**2 + (length.astype(np.float64) ** 3 - length) / 12) / area
-    mu_yy, mu_xy = total(length * dy**2) / area, total(length * dx * dy) / area
+    own = (length.astype(np.float64) ** 2 - 1) / 12
+    mu_xx, mu_yy = total(length * (dx * dx + own)) / area, total(length * dy * dy) / area
+    mu_xy = total(length * dx * dy) / area
     spread, mean = np.hypot((mu_xx - mu_yy) / 2, mu_xy), (mu_xx + mu_yy) / 2
     greater, lesser = mean + spread, np.maximum(mean - spread, 0)
 
-    extents = _row_extents(feature, row, start, stop)
     first = np.searchsorted(feature, np.arange(count))
     left, right = _reduce(np.minimum, start, first), _reduce(np.maximum, stop, first)
     top, bottom = _reduce(np.minimum, row, first), _reduce(np.maximum, row, first) + 1
-    perimeter, excluded = _borders(label_image, pixels.size)
-    hulls = convex_hulls(extents, count)
+    hulls = convex_hulls(_row_extents(feature, row, start, stop), count)
     return Features(
         label=label,
         area_px=area,
@@ -220,21 +232,44 @@ def _reduce(function: np.ufunc, values: NDArray[np.int64], first: NDArray[np.int
     return result
 
 
-def _runs(
-    label_image: NDArray[np.int32],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return value, row, first column and end column of every run of one positive label along a row."""
+class _Runs(NamedTuple):
+    """Runs of one label along a row, in raster order: value, row, first column, column after the last."""
+
+    value: NDArray[np.int64]
+    row: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+
+def _connected(of_phase: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Give connected sets of pixels the numbers from 1, in no particular order."""
+    pixels = of_phase.view(np.uint8)
+    numbered = cv2.connectedComponents(pixels, connectivity=CONNECTIVITY, ltype=cv2.CV_32S)[1]
+    return np.asarray(numbered, dtype=np.int32)
+
+
+def _raster_ranks(value: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return, indexed by the numbers of runs in raster order, each number's place by first occurrence."""
+    count = int(value.max(initial=0)) + 1
+    first = np.full(count, -1, dtype=np.int64)
+    first[value[::-1]] = np.arange(value.size)[::-1]  # of repeated places the last assignment stays
+    rank = np.empty(count, dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(count)
+    return rank
+
+
+def _runs(label_image: NDArray[np.int32]) -> _Runs:
     height, width = label_image.shape
     padded = np.zeros((height, width + 1), dtype=np.int32)  # the extra column ends each row's last run
     padded[:, :width] = label_image
     flat = padded.ravel()
     start = np.flatnonzero(np.append(True, flat[1:] != flat[:-1]))
     stop = np.append(start[1:], flat.size)
-    value = flat[start].astype(np.int64)
+    value = flat[start]
     positive = value > 0
-    value, start, stop = value[positive], start[positive], stop[positive]
+    start, stop = start[positive], stop[positive]
     row, column = np.divmod(start, width + 1)
-    return value, row, column, column + stop - start
+    return _Runs(value[positive].astype(np.int64), row, column, column + stop - start)
 
 
 def _row_extents(
@@ -247,12 +282,33 @@ def _row_extents(
     return RowExtents(feature[new], row[new], start[new], stop[last] - 1)
 
 
-def _borders(label_image: NDArray[np.int32], size: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return perimeter and contact with excluded pixels, indexed by label below ``size``.
+def _phase_borders(
+    of_phase: NDArray[np.bool_], excluded: NDArray[np.bool_], numbered: NDArray[np.int32], size: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return perimeter and contact with excluded pixels, indexed by number below ``size``.
 
-    Each border pixel is weighted by how many of its side- and corner-neighbours are border pixels of the
-    same feature (Benkrid and Crookes, Design and FPGA implementation of a perimeter estimator).
+    Each border pixel is weighted by how many of its side- and corner-neighbours are border pixels too
+    (Benkrid and Crookes, Design and FPGA implementation of a perimeter estimator). Two features of one
+    phase never neighbour each other, so the whole image is filtered at once.
     """
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    pixels = of_phase.view(np.uint8)
+    border = pixels - cv2.erode(pixels, cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    code = cv2.filter2D(border, cv2.CV_8U, _PERIMETER_KERNEL, borderType=cv2.BORDER_CONSTANT)
+    at = np.flatnonzero(border)
+    weights = _PERIMETER_WEIGHTS[code.ravel()[at]]
+    perimeter = np.bincount(numbered.ravel()[at], weights=weights, minlength=size).astype(np.float64)
+    touched = np.zeros(size, dtype=bool)
+    if excluded.any():
+        beside = cv2.dilate(excluded.view(np.uint8), cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        touched[numbered[of_phase & (beside > 0)]] = True
+    return perimeter, touched
+
+
+def _label_borders(
+    label_image: NDArray[np.int32], size: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the same as :func:`_phase_borders` for features that may neighbour each other."""
     height, width = label_image.shape
     stride = width + 1  # the column of zeros between rows is the neighbour on either side
     padded = np.zeros((height + 2, stride), dtype=np.int32)

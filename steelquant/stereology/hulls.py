@@ -153,19 +153,19 @@ def _feret(x: IntArray, y: IntArray, chain: IntArray, count: int) -> tuple[Float
     angle = np.where(angle <= 0, angle + 2 * np.pi, angle)
     distinct = (dx != 0) | (dy != 0)
     angle[~distinct] = np.where(right, 2 * np.pi, np.pi)[~distinct]
-    turn = 8.0
-    opposite = np.where(angle > np.pi, angle - np.pi, angle + np.pi)
-    far = np.searchsorted(feature * turn + angle, feature * turn + opposite)
-    length = np.hypot(dx, dy)
-    widest = np.zeros(x.size)
-    width = np.zeros(x.size)
-    for step in (-1, 0, 1):  # neighbours too, since rounding may put a parallel edge on either side
-        vertex = far + step
-        size = (start[1:] - start[:-1])[feature]
-        vertex = start[feature] + (vertex - start[feature]) % size
-        for end in (np.arange(x.size), following):
-            np.maximum(widest, np.hypot(x[vertex] - x[end], y[vertex] - y[end]), out=widest)
-        across = np.abs(dx * (y[vertex] - y) - dy * (x[vertex] - x))
-        np.maximum(width, across / np.where(distinct, length, 1), out=width)
-    width[~distinct] = np.inf
-    return np.maximum.reduceat(widest, start[:-1]) / 2, np.minimum.reduceat(width, start[:-1]) / 2
+    # The vertex farthest from an edge is where the edges have turned by half a circle.
+    turn, full = 8.0, np.where(angle > np.pi, angle - np.pi, angle + np.pi)
+    far = np.searchsorted(feature * turn + angle, feature * turn + full)
+    far = np.where(far == start[feature + 1], start[feature], far)
+    width = np.full(x.size, np.inf)
+    across = np.abs(dx * (y[far] - y) - dy * (x[far] - x))
+    np.divide(across, np.hypot(dx, dy), out=width, where=distinct)
+    # Where the far edge is parallel, rounding chose one of its ends; its diagonals need the other as well.
+    preceding = np.empty_like(following)
+    preceding[following] = np.arange(x.size)
+    widest = np.zeros(x.size, dtype=np.int64)
+    for near, vertex in ((None, far), (following, far), (following, following[far]), (None, preceding[far])):
+        a, b = (x, y) if near is None else (x[near], y[near])
+        np.maximum(widest, (x[vertex] - a) ** 2 + (y[vertex] - b) ** 2, out=widest)
+    longest = np.sqrt(np.maximum.reduceat(widest, start[:-1]))
+    return longest / 2, np.minimum.reduceat(width, start[:-1]) / 2
