@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from steelquant import __version__
 from steelquant.cli.console import print_error
+from steelquant.cli.train import train
 from steelquant.errors import SteelquantError
 
 
@@ -54,6 +55,9 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+app.command()(train)
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ from steelquant.networks.upsample import BilinearUpsample4, padded_to_stride
 
 MAX_CLASSES = 64
 
-_ENCODERS = {"resnet50": "resnet50", "resnet18": "resnet18", "mobilenetv2": "mobilenet_v2"}
+_DEEPLAB_ENCODERS = {"resnet50": "resnet50", "resnet18": "resnet18", "mobilenetv2": "mobilenet_v2"}
+_ENCODERS = {"segnet": "vgg16_bn", **_DEEPLAB_ENCODERS}
 
 
 class _Padded(nn.Module):
@@ -39,8 +40,8 @@ def build_network(name: str, classes: int) -> nn.Module:
         network = UNet(classes)
     elif name == "segnet":
         network = SegNet(classes)
-    elif name in _ENCODERS:
-        network = DeepLabV3Plus(_ENCODERS[name], classes)
+    elif name in _DEEPLAB_ENCODERS:
+        network = DeepLabV3Plus(_DEEPLAB_ENCODERS[name], classes)
     else:
         return _Padded(_build_smp(name, classes), info.stride_px)
     network.apply(_he_initialise)
@@ -126,6 +127,28 @@ def load_encoder(network: nn.Module, tensors: dict[str, Tensor]) -> int:
         for key, value in fitting.items():
             own[key].copy_(value)
     return len(fitting)
+
+
+def fetch_imagenet_encoder(name: str) -> dict[str, Tensor]:
+    """Fetch a model's encoder weights of ImageNet from the hub of segmentation-models-pytorch.
+
+    Raises
+    ------
+    UsageError
+        If the model has no encoder, or the hub cannot be reached.
+    """
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    if name not in _ENCODERS:
+        raise UsageError(f"{name} has no encoder with ImageNet weights; leave --encoder out")
+    try:
+        encoder = get_encoder(_ENCODERS[name], weights="imagenet")
+    except Exception as error:  # the hub's client has a dozen ways to say that it is offline
+        raise UsageError(
+            f"the ImageNet weights of {_ENCODERS[name]} cannot be fetched ({type(error).__name__}); "
+            "name a file with --encoder, or leave it out to start from He initialisation"
+        ) from None
+    return encoder.state_dict()
 
 
 def _renumber_vgg(encoder: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
