@@ -1,0 +1,271 @@
+"""The microstructure: which pixel is ferrite, which pearlite, and which ferrite grain it is.
+
+Ferrite grows from its nuclei and what it has not reached when the transformation stops is pearlite, so
+one score decides everywhere: the time of arrival, the fate of whole grains, rolling bands and clusters
+each add to it, and the target fraction is its quantile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from steelquant.learning.synthetic.growth import Tessellation, grow, sample_nuclei
+from steelquant.learning.synthetic.noise import (
+    Float,
+    fractal_noise,
+    pair_values,
+    smooth_noise,
+    soft_step,
+    stretched_noise,
+)
+
+
+@dataclass(frozen=True)
+class StructurePlan:
+    """What one field's microstructure shall be; lengths in pixels of the rendered field.
+
+    Attributes
+    ----------
+    arrangement
+        ``random``, ``clustered``, ``banded`` or ``network``.
+    pearlite_fraction
+        Of the area; 0 and 1 give a single phase.
+    grain_diameter_px
+        Diameter of the circle with the mean ferrite grain's area.
+    grain_wise
+        0: pearlite is what the growing ferrite left over; 1: whole grains are pearlite.
+    unevenness
+        Weight of bands or clusters against the local arrangement.
+    film_px, plate_density, island_density
+        Thickness of allotriomorphic films on the prior-austenite boundaries, Widmanstätten plates and
+        ferrite islands per grain area; 0 for none.
+    """
+
+    arrangement: str
+    pearlite_fraction: float
+    grain_diameter_px: float
+    saturation: float
+    regularity: float
+    irregularity: float
+    facets: float
+    aspect: float
+    rolling_angle_deg: float
+    waviness: float
+    raggedness: float
+    grain_wise: float
+    unevenness: float
+    band_width: float
+    austenite_ratio: float
+    film_px: float
+    plate_density: float
+    island_density: float
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The grown microstructure of a field.
+
+    Attributes
+    ----------
+    pearlite
+        ``(height, width)`` bool.
+    base
+        The tessellation in which the ferrite grains grew.
+    inserts
+        ``(height, width)`` int32, above 0 inside Widmanstätten plates and ferrite islands (their number).
+    """
+
+    pearlite: NDArray[np.bool_]
+    base: Tessellation
+    inserts: NDArray[np.int32]
+
+    def ferrite_grains(self) -> NDArray[np.int32]:
+        """Return the label of each ferrite grain section from 1, and 0 where there is no ferrite."""
+        source = np.where(self.inserts > 0, -self.inserts, self.base.first + 1)
+        source[self.pearlite] = 0
+        return connected_labels(source.astype(np.int32))
+
+
+def connected_labels(source: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the 4-connected regions of equal, non-zero value, numbered from 1."""
+    from skimage.measure import label
+
+    result = label(source, background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    return np.asarray(result, np.int32)
+
+
+def build_structure(
+    rng: np.random.Generator, height: int, width: int, plan: StructurePlan, decarburised: Float | None = None
+) -> Structure:
+    """Grow one microstructure.
+
+    Parameters
+    ----------
+    decarburised
+        ``(height, width)``, 1 where all carbon has left, 0 in the sound steel; None for sound steel.
+    """
+    d = plan.grain_diameter_px
+    x, y = _bent_places(rng, height, width, d, plan.waviness)
+    nuclei = sample_nuclei(
+        rng, height, width, d, saturation=plan.saturation, regularity=plan.regularity, aspect=plan.aspect,
+        angle_deg=plan.rolling_angle_deg, irregularity=plan.irregularity, facets=plan.facets,
+    )  # fmt: skip
+    base = grow(nuclei, x, y, d)
+    inserts = np.zeros((height, width), np.int32)
+    forced = np.zeros((height, width), bool)
+    if plan.pearlite_fraction <= 0:
+        return Structure(forced, base, inserts)
+    if plan.pearlite_fraction >= 1:
+        return Structure(~forced, base, inserts)
+
+    austenite: Tessellation | None = None
+    if plan.film_px > 0 or plan.plate_density > 0 or plan.arrangement == "network":
+        large = d * plan.austenite_ratio
+        austenite = grow(
+            sample_nuclei(rng, height, width, large, irregularity=0.3, regularity=0.3),
+            x,
+            y,
+            large,
+            neighbours=8,
+        )
+    score = _score(rng, plan, base, austenite, len(nuclei))
+    if decarburised is not None:
+        score -= 12 * decarburised
+    if austenite is not None and plan.film_px > 0:
+        forced |= _films(rng, austenite, plan)
+    if plan.plate_density > 0 and austenite is not None:
+        _paint_plates(rng, inserts, austenite, plan)
+    if plan.island_density > 0:
+        _paint_islands(rng, inserts, plan)
+    forced |= inserts > 0
+    pearlite = _remainder(score, forced, plan.pearlite_fraction, decarburised)
+    smooth = cv2.medianBlur(pearlite.astype(np.uint8), 3).astype(bool)
+    # Films a pixel or two wide would not survive the smoothing of the rest.
+    smooth &= ~forced
+    return Structure(smooth, base, inserts)
+
+
+def _bent_places(
+    rng: np.random.Generator, height: int, width: int, d: float, waviness: float
+) -> tuple[Float, Float]:
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    if waviness > 0:
+        for scale, weight in ((0.9, 0.09), (0.3, 0.035)):
+            amount = np.float32(waviness * weight * d)
+            x += amount * smooth_noise(rng, height, width, max(scale * d, 3))
+            y += amount * smooth_noise(rng, height, width, max(scale * d, 3))
+    return x, y
+
+
+def _score(
+    rng: np.random.Generator,
+    plan: StructurePlan,
+    base: Tessellation,
+    austenite: Tessellation | None,
+    count: int,
+) -> Float:
+    height, width = base.time.shape
+    d = plan.grain_diameter_px
+    own = rng.normal(0, 1, count).astype(np.float32)
+    score: Float = np.float32(plan.grain_wise * 1.6) * own[base.first]
+    score += np.float32((1 - 0.75 * plan.grain_wise) * 3.2 / d) * base.time
+    if plan.arrangement == "banded":
+        across = plan.band_width * d
+        along = across * float(rng.uniform(5, 25))
+        bands = stretched_noise(rng, height, width, along, across, plan.rolling_angle_deg)
+        score += np.float32(1.6 * plan.unevenness) * bands
+    elif plan.arrangement == "clustered":
+        scale = plan.band_width * d
+        score += np.float32(1.6 * plan.unevenness) * fractal_noise(rng, height, width, scale, 2)
+    elif plan.arrangement == "network" and austenite is not None:
+        # Ferrite starts at the prior-austenite boundaries, so the grains' middles transform last.
+        score += np.float32(2.2 * plan.unevenness / (d * plan.austenite_ratio) * 2) * austenite.gap
+    if plan.raggedness > 0:
+        where = soft_step(smooth_noise(rng, height, width, d), -1.0, 1.5)
+        ragged = smooth_noise(rng, height, width, max(0.07 * d, 2.0))
+        ragged += 0.8 * smooth_noise(rng, height, width, max(0.22 * d, 3.0))
+        score += np.float32(0.22 * plan.raggedness) * ragged * where
+    return score
+
+
+def _films(rng: np.random.Generator, austenite: Tessellation, plan: StructurePlan) -> NDArray[np.bool_]:
+    height, width = austenite.gap.shape
+    d = plan.grain_diameter_px
+    strength = rng.lognormal(0, 0.45, 4096).astype(np.float32)
+    strength[rng.random(4096) < 0.12] = 0
+    per_segment = strength[pair_values(austenite.first, austenite.second, 7)]
+    uneven = np.exp(np.float32(0.45) * smooth_noise(rng, height, width, max(0.5 * d, 4)))
+    film: NDArray[np.bool_] = austenite.gap < np.float32(plan.film_px) * per_segment * uneven
+    return film
+
+
+def _paint_plates(
+    rng: np.random.Generator, inserts: NDArray[np.int32], austenite: Tessellation, plan: StructurePlan
+) -> None:
+    """Paint sheaves of parallel needles that start at prior-austenite boundaries."""
+    height, width = inserts.shape
+    d = plan.grain_diameter_px
+    rows, columns = np.nonzero(austenite.gap < max(1.5, 0.1 * d))
+    if not len(rows):
+        return
+    sheaves = int(rng.poisson(plan.plate_density * height * width / (d * d * 6))) + 1
+    habit = rng.uniform(0, np.pi, 256)
+    number = int(inserts.max())
+    for start in rng.integers(0, len(rows), min(sheaves, 1500)):
+        x, y = float(columns[start]), float(rows[start])
+        family = habit[austenite.first[rows[start], columns[start]] % 256]
+        angle = family + rng.choice([0.0, np.pi / 3, 2 * np.pi / 3]) + rng.choice([0.0, np.pi])
+        along = np.array([np.cos(angle), np.sin(angle)])
+        across = np.array([-along[1], along[0]])
+        length = d * rng.uniform(0.8, 3.0)
+        thick = max(1.6, length * rng.uniform(0.03, 0.09))
+        for member in range(int(rng.integers(2, 8))):
+            number += 1
+            root = np.array([x, y]) + across * thick * rng.uniform(1.4, 2.6) * (member - 2)
+            reach = length * rng.uniform(0.4, 1.1)
+            bend = across * reach * rng.normal(0, 0.03)
+            outline = [
+                root - across * thick * 0.5, root + along * reach * 0.5 - across * thick * 0.38 + bend,
+                root + along * reach, root + along * reach * 0.5 + across * thick * 0.38 + bend,
+                root + across * thick * 0.5,
+            ]  # fmt: skip
+            cv2.fillPoly(inserts, [np.round(np.array(outline) * 8).astype(np.int32)], number, shift=3)
+
+
+def _paint_islands(rng: np.random.Generator, inserts: NDArray[np.int32], plan: StructurePlan) -> None:
+    """Paint small, rounded or angular ferrite grains; those that fall into pearlite remain."""
+    height, width = inserts.shape
+    d = plan.grain_diameter_px
+    count = int(rng.poisson(plan.island_density * height * width / (d * d)))
+    number = int(inserts.max())
+    for _ in range(min(count, 4000)):
+        number += 1
+        radius = max(1.2, 0.5 * d * np.exp(rng.normal(-1.5, 0.5)))
+        corners = int(rng.integers(5, 10))
+        angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
+        reach = radius * rng.uniform(0.6, 1.3, corners)
+        squeeze, turn = np.exp(abs(rng.normal(0, 0.4))), rng.uniform(0, np.pi)
+        u, v = reach * np.cos(angle) * squeeze, reach * np.sin(angle) / squeeze
+        x = rng.uniform(0, width) + u * np.cos(turn) - v * np.sin(turn)
+        y = rng.uniform(0, height) + u * np.sin(turn) + v * np.cos(turn)
+        cv2.fillPoly(inserts, [np.round(np.stack([x, y], -1) * 8).astype(np.int32)], number, shift=3)
+
+
+def _remainder(
+    score: Float, forced: NDArray[np.bool_], fraction: float, decarburised: Float | None
+) -> NDArray[np.bool_]:
+    """Return where the score is highest, so that the wanted share of the sound steel is pearlite."""
+    sound = np.ones(score.shape, bool) if decarburised is None else decarburised < 0.25
+    stride = (slice(None, None, 3), slice(None, None, 3))
+    free = (sound & ~forced)[stride]
+    pool = score[stride][free]
+    if not len(pool):
+        return ~forced
+    share = min(1.0, fraction * float(sound[stride].sum()) / len(pool))
+    threshold = np.float32(np.quantile(pool, 1 - share))
+    remainder: NDArray[np.bool_] = (score >= threshold) & ~forced
+    return remainder
