@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from steelquant import __version__
 from steelquant.cli.console import print_error
+from steelquant.cli.synthesize import synthesize
 from steelquant.cli.train import train
 from steelquant.errors import SteelquantError
 
@@ -57,6 +58,7 @@ def _root(
     pass
 
 
+app.command()(synthesize)
 app.command()(train)
 
 
