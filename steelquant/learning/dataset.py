@@ -16,23 +16,10 @@ from typing import Any, NamedTuple
 from steelquant import __version__
 from steelquant.errors import FileError, UsageError
 from steelquant.learning.class_table import parse_table
-from steelquant.learning.labelled import LabelledImage, find_pairs, labelled_folder
-from steelquant.learning.pixel_store import PixelStore, decode_to_store
+from steelquant.learning.labelled import LabelledImage
 from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.files import write_bytes
 
-__all__ = [
-    "Crop",
-    "Dataset",
-    "LabelledImage",
-    "PixelStore",
-    "decode_to_store",
-    "find_pairs",
-    "labelled_folder",
-    "make_dataset",
-    "read_dataset",
-    "write_dataset",
-]
 
 FORMAT = "steelquant dataset 1"
 MANIFEST = "dataset.json"
