@@ -12,8 +12,8 @@ from typer.core import TyperGroup
 
 from steelquant import __version__
 from steelquant.cli.console import print_error
-from steelquant.cli.synthesize import synthesize
 from steelquant.cli.prepare import prepare
+from steelquant.cli.synthesize import synthesize
 from steelquant.cli.train import train
 from steelquant.errors import SteelquantError
 

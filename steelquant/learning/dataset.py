@@ -20,7 +20,6 @@ from steelquant.learning.labelled import LabelledImage
 from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.files import write_bytes
 
-
 FORMAT = "steelquant dataset 1"
 MANIFEST = "dataset.json"
 SIDES = ("training", "validation", "test")
