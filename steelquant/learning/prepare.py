@@ -199,7 +199,7 @@ def apportion(total: int, fractions: Sequence[float]) -> list[int]:
     """Share a whole number out by percentages; the largest remainders are rounded up."""
     exact = [total * fraction / 100 for fraction in fractions]
     counts = [int(value) for value in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda n: counts[n] - exact[n])
+    by_remainder = sorted(range(len(exact)), key=lambda n: round(counts[n] - exact[n], 9))
     for n in by_remainder[: total - sum(counts)]:
         counts[n] += 1
     return counts
