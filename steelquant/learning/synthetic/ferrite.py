@@ -32,6 +32,10 @@ class FerritePlan:
         Fine roughness.
     pit_density, pit_depth
         Etching pits per pixel of the stippled grains.
+    bright_rim
+        How much lighter pearlite's own rim is.
+    relief
+        Light and shade on the step between the phases, as in oblique light.
     """
 
     boundary_depth: float
@@ -44,6 +48,8 @@ class FerritePlan:
     texture: float
     pit_density: float
     pit_depth: float
+    bright_rim: float
+    relief: float
 
 
 def render_ferrite(
@@ -58,10 +64,11 @@ def render_ferrite(
     shade = (plan.shade_spread * rng.normal(0, 1, count)).astype(np.float32)
     attacked = rng.random(count) < plan.dark_grain_share
     shade[attacked] -= (plan.dark_grain_depth * rng.uniform(0.3, 1, count)[attacked]).astype(np.float32)
-    grey: Float = 1 + shade[base.first]
-    grey *= 1 + np.float32(plan.texture) * (
-        0.6 * smooth_noise(rng, height, width, 1.8) + 0.5 * smooth_noise(rng, height, width, 7)
-    )
+    shade = np.maximum(shade, np.float32(-0.6))
+    own = shade[base.first]
+    rough = 0.6 * smooth_noise(rng, height, width, 1.6) + 0.5 * smooth_noise(rng, height, width, 9)
+    # What the etch darkens it also roughens.
+    grey = 1 + own + (np.float32(plan.texture) + np.float32(0.35) * np.maximum(-own, 0)) * rough
     if plan.pit_density > 0:
         density = plan.pit_density * np.where(rng.random(count) < 0.35, rng.uniform(0.3, 2.0, count), 0.04)
         grey -= pits(rng, density.astype(np.float32)[base.first], plan.pit_depth)
@@ -73,13 +80,15 @@ def pits(rng: np.random.Generator, density: Float, depth: float) -> Float:
     """Return the darkening by small round pits scattered with the given density per pixel."""
     height, width = density.shape
     chance = rng.random((height, width), dtype=np.float32)
-    seeds = (chance < density).astype(np.float32)
-    seeds *= np.float32(depth)
-    small = cv2.GaussianBlur(seeds, (0, 0), 0.7) * np.float32(2 * np.pi * 0.7**2)
-    large = (chance < density * np.float32(0.15)).astype(np.float32) * np.float32(depth)
-    wide = cv2.GaussianBlur(large, (0, 0), 1.5) * np.float32(2 * np.pi * 1.5**2)
-    result: Float = np.minimum(small + wide, np.float32(1.3 * depth))
-    return result
+    total = np.zeros((height, width), np.float32)
+    for share, sigma in ((1.0, 0.5), (0.4, 0.8), (0.1, 1.4)):
+        hit = chance < density * np.float32(share)
+        seeds = np.zeros((height, width), np.float32)
+        # The peak of the blurred seed is its depth; few pits are deep.
+        seeds[hit] = depth * 2 * np.pi * sigma**2 * rng.random(int(hit.sum()), dtype=np.float32) ** 1.5
+        total += cv2.GaussianBlur(seeds, (0, 0), sigma)
+        chance = (chance + np.float32(0.37)) % 1
+    return np.minimum(total, np.float32(1.3 * depth))
 
 
 def _boundaries(
@@ -102,10 +111,20 @@ def _boundaries(
     return np.minimum(depth, np.float32(0.92))
 
 
-def interface_line(rng: np.random.Generator, pearlite: NDArray[np.bool_], depth: float) -> Float:
-    """Return the darkening of the rim of ferrite where it meets pearlite."""
+def apply_interface(
+    rng: np.random.Generator, scene: Float, pearlite: NDArray[np.bool_], plan: FerritePlan
+) -> None:
+    """Darken ferrite's rim, lighten pearlite's and shade the step between them, in place."""
     height, width = pearlite.shape
-    soft = cv2.GaussianBlur(pearlite.astype(np.float32), (0, 0), 1.0)
-    uneven = np.clip(0.5 + 0.5 * smooth_noise(rng, height, width, 15), 0, 1.3)
-    rim: Float = np.float32(4 * depth) * soft * (1 - soft) * uneven
-    return rim
+    if plan.interface_depth > 0 or plan.bright_rim > 0:
+        soft = np.asarray(cv2.GaussianBlur(pearlite.astype(np.float32), (0, 0), 1.2), np.float32)
+        rim = 4 * soft * (1 - soft) * np.clip(0.5 + 0.5 * smooth_noise(rng, height, width, 15), 0, 1.3)
+        dark = 1 - np.minimum(np.float32(plan.interface_depth) * rim, np.float32(0.9))
+        light = 1 + np.float32(plan.bright_rim) * rim
+        scene *= np.where(pearlite, light, dark)[..., None]
+    if plan.relief != 0:
+        angle = rng.uniform(0, 2 * np.pi)
+        shift = np.array([[1, 0, 1.5 * np.cos(angle)], [0, 1, 1.5 * np.sin(angle)]])
+        height_map = np.asarray(cv2.GaussianBlur(pearlite.astype(np.float32), (0, 0), 1.5), np.float32)
+        moved = cv2.warpAffine(height_map, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        scene *= (1 + np.float32(plan.relief) * (height_map - moved))[..., None]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steelquant.learning.synthetic import surroundings as around
 from steelquant.learning.synthetic.camera import compress, record
-from steelquant.learning.synthetic.ferrite import interface_line, render_ferrite
+from steelquant.learning.synthetic.ferrite import apply_interface, render_ferrite
 from steelquant.learning.synthetic.noise import Float, soft_step
 from steelquant.learning.synthetic.optics import expose
 from steelquant.learning.synthetic.pearlite import render_pearlite
@@ -117,10 +117,7 @@ def _scene(rng: np.random.Generator, structure: Structure, plan: FieldPlan) -> F
     if pearlite.any():
         dark, tint = render_pearlite(rng, height, width, plan.pearlite)
         np.copyto(scene, dark[..., None] * tint, where=pearlite[..., None])
-        if plan.ferrite.interface_depth > 0:
-            scene *= (
-                1 - np.minimum(interface_line(rng, pearlite, plan.ferrite.interface_depth), 0.9)[..., None]
-            )
+        apply_interface(rng, scene, pearlite, plan.ferrite)
     _prepare(rng, scene, plan.preparation, plan.structure.rolling_angle_deg)
     return scene
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from steelquant.learning.synthetic.growth import Nuclei, grow, sample_nuclei
-from steelquant.learning.synthetic.noise import Float, fractal_noise, smooth_noise, soft_step
+from steelquant.learning.synthetic.noise import Float, fractal_noise, smooth_noise, soft_step, white_noise
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ class PearlitePlan:
         How far the lamellae reach from the colony's grey to ferrite's, 0–1.
     bright_share
         Share of colonies whose lamellae are as bright as ferrite.
+    curvature, streak_ratio
+        How far lamellae bend, and how much longer than wide the streaks of the unresolved ones are.
     mottling
-        Strength of the blotches inside colonies.
+        Strength of the streaks and blotches inside colonies.
     warm, cold
         Tints ``(red, green, blue)`` between which the colonies lie.
     """
@@ -42,6 +45,7 @@ class PearlitePlan:
     lamella_contrast: float
     bright_share: float
     curvature: float
+    streak_ratio: float
     mottling: float
     warm: tuple[float, float, float]
     cold: tuple[float, float, float]
@@ -52,91 +56,115 @@ def render_pearlite(
 ) -> tuple[Float, Float]:
     """Return the grey of pearlite everywhere, ``(height, width)``, and its tint, ``(height, width, 3)``."""
     d = plan.colony_px
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    bend_x, bend_y = smooth_noise(rng, height, width, d * 0.5), smooth_noise(rng, height, width, d * 0.5)
+    x = np.arange(width, dtype=np.float32)[None, :]
+    y = np.arange(height, dtype=np.float32)[:, None]
     nuclei = sample_nuclei(rng, height, width, d, irregularity=0.8, facets=0.6)
-    fray = np.float32(0.03 * d)
-    places = (
-        x + np.float32(0.12 * d) * bend_x + fray * smooth_noise(rng, height, width, max(0.1 * d, 2)),
-        y + np.float32(0.12 * d) * bend_y + fray * smooth_noise(rng, height, width, max(0.1 * d, 2)),
-    )
-    colony, gap = _colonies(nuclei, *places, d)
-    count = len(nuclei)
+    colony, gap = _colonies(rng, nuclei, x, y, d)
+    looks = _looks(rng, nuclei, height, width, plan)
 
-    nodule = smooth_noise(rng, height, width, d * plan.nodule_ratio)
+    p, q = _along_lamellae(rng, x, y, colony, looks, plan)
+    streaks = _streaks(rng, p, q, max(2.2, 2.2 * plan.spacing_px), plan.streak_ratio)
+    fibres = _streaks(rng, p, q, max(1.1, 0.7 * plan.spacing_px), plan.streak_ratio)
+    mottle = fractal_noise(rng, height, width, max(0.5 * d, 4), 2)
+    grain = white_noise(rng, height, width)
+    blotch = smooth_noise(rng, height, width, max(1.5 * plan.spacing_px, 2.5))
+    texture = 0.16 * mottle + 0.2 * streaks + 0.16 * fibres + 0.16 * blotch + 0.1 * grain
+
+    swing = looks.swing[colony] * soft_step(mottle + streaks, -1.8, 0.6)
+    wave = 0.5 + 0.5 * np.sin(looks.turns[colony] * p + np.float32(1.3) * fibres)
+    shape = looks.shape[colony]
+    lamellae = wave + shape * wave * (wave - 1)
+    grey = looks.grey[colony] * np.exp(np.float32(plan.mottling) * texture)
+    grey += swing * (1.05 - grey) * (lamellae - 0.3)
+    # Colony borders show as fine dark or bright seams in places.
+    grey *= 1 + np.exp(-((gap / np.float32(1.6)) ** 2)) * np.float32(rng.uniform(-0.35, 0.15))
+    np.clip(grey, 0.02, 1.15, out=grey)
+
+    warmth = np.clip(looks.warmth[colony] + np.float32(0.15) * mottle, 0, 1)
+    # Bright lamellae are ferrite and have its colour.
+    fading = np.clip(1.25 - grey, 0.25, 1)
+    tint = np.empty((height, width, 3), np.float32)
+    for channel, (warm, cold) in enumerate(zip(plan.warm, plan.cold, strict=True)):
+        tint[..., channel] = 1 + fading * (np.float32(cold - 1) + warmth * np.float32(warm - cold))
+    return grey, tint
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What the colonies look like, one value each: see `PearlitePlan`."""
+
+    grey: Float
+    angle: Float
+    turns: Float
+    swing: Float
+    shape: Float
+    warmth: Float
+
+
+def _looks(rng: np.random.Generator, nuclei: Nuclei, height: int, width: int, plan: PearlitePlan) -> _Looks:
+    count = len(nuclei)
+    nodule = smooth_noise(rng, height, width, plan.colony_px * plan.nodule_ratio)
     column = np.clip(nuclei.x_px, 0, width - 1).astype(int)
     row = np.clip(nuclei.y_px, 0, height - 1).astype(int)
     own = 0.6 * nodule[row, column] + 0.8 * rng.normal(0, 1, count)
-    grey = plan.grey * np.exp(plan.grey_spread * own)
-    # A random plane cuts lamellae at an angle: apparent spacing = true spacing / sin(angle).
-    obliquity = np.sqrt(1 - rng.random(count) ** 2)
-    spacing = (
-        plan.spacing_px * np.exp(plan.spacing_spread * rng.normal(0, 1, count)) / np.maximum(obliquity, 0.2)
-    )
-    visible = soft_step(spacing.astype(np.float32), 1.7, 3.2)
     bright = rng.random(count) < plan.bright_share
-    swing = plan.lamella_contrast * visible * np.where(bright, 1.0, rng.uniform(0.05, 0.55, count))
-    lamellae = _lamellae(rng, x, y, colony, spacing, plan)
-
-    mottle = fractal_noise(rng, height, width, max(0.35 * d, 3), 3)
-    fine = smooth_noise(rng, height, width, 1.6)
-    grey_map = grey.astype(np.float32)[colony]
-    swing_map = swing.astype(np.float32)[colony]
-    swing_map *= soft_step(
-        mottle + 0.5 * smooth_noise(rng, height, width, max(1.2 * plan.spacing_px, 2)), -1.6, 0.4
+    # A random plane cuts lamellae at an angle: apparent spacing = true spacing / sin(angle).
+    sine = np.maximum(np.sqrt(1 - rng.random(count) ** 2), 0.2)
+    spacing = plan.spacing_px * np.exp(plan.spacing_spread * rng.normal(0, 1, count)) / sine
+    spacing *= np.where(bright, rng.uniform(1.2, 2.2, count), 1.0)
+    visible = soft_step(spacing.astype(np.float32), 1.7, 3.2)
+    swing = plan.lamella_contrast * visible * np.where(bright, 1.0, rng.uniform(0.05, 0.6, count))
+    return _Looks(
+        grey=(plan.grey * np.exp(plan.grey_spread * own)).astype(np.float32),
+        angle=rng.uniform(0, np.pi, count).astype(np.float32),
+        turns=(2 * np.pi / spacing).astype(np.float32),
+        swing=swing.astype(np.float32),
+        shape=rng.uniform(-0.8, 0.9, count).astype(np.float32),
+        warmth=soft_step((0.5 * own + rng.normal(0, 0.7, count)).astype(np.float32), -1.2, 1.2),
     )
-    grey_map *= np.exp(np.float32(plan.mottling) * (0.3 * mottle + 0.2 * fine))
-    grey_map += swing_map * (1 - grey_map) * lamellae
-    # Colony borders show as fine dark or bright seams in places.
-    seam = np.exp(-((gap / np.float32(1.6)) ** 2)) * np.float32(rng.uniform(-0.35, 0.15))
-    grey_map *= 1 + seam
-    np.clip(grey_map, 0.02, 1.15, out=grey_map)
-
-    warmth = soft_step((0.5 * own + rng.normal(0, 0.7, count)).astype(np.float32), -1.2, 1.2)[colony]
-    warmth = np.clip(warmth + np.float32(0.15) * mottle, 0, 1)
-    warm, cold = (np.array(tint, np.float32) for tint in (plan.warm, plan.cold))
-    tint = cold + warmth[..., None] * (warm - cold)
-    # Bright lamellae are ferrite and have its colour.
-    fading = np.clip(1.25 - grey_map, 0.25, 1)[..., None]
-    return grey_map, 1 + (tint - 1) * fading
 
 
-def _colonies(nuclei: Nuclei, x: Float, y: Float, diameter_px: float) -> tuple[NDArray[np.int32], Float]:
+def _colonies(
+    rng: np.random.Generator, nuclei: Nuclei, x: Float, y: Float, diameter_px: float
+) -> tuple[NDArray[np.int32], Float]:
     """Return each pixel's colony and its gap, decided in steps of two pixels unless colonies are tiny."""
+    height, width = y.size, x.size
     step = 2 if diameter_px >= 14 else 1
-    grown = grow(nuclei, x[::step, ::step], y[::step, ::step], diameter_px, neighbours=8, candidates=4)
+    rows, columns = -(-height // step), -(-width // step)
+    places: list[Float] = []
+    for place in (x[:, ::step], y[::step]):
+        bend = np.float32(0.12 * diameter_px) * smooth_noise(rng, rows, columns, diameter_px * 0.5 / step)
+        fray = np.float32(0.03 * diameter_px) * smooth_noise(
+            rng, rows, columns, max(0.1 * diameter_px, 2) / step
+        )
+        places.append(place + bend + fray)
+    grown = grow(nuclei, places[0], places[1], diameter_px, neighbours=8, candidates=4)
     if step == 1:
         return grown.first, grown.gap
-    height, width = x.shape
-    colony, gap = (
+    first, gap = (
         np.repeat(np.repeat(part, 2, 0), 2, 1)[:height, :width] for part in (grown.first, grown.gap)
     )
-    return colony.astype(np.int32), gap.astype(np.float32)
+    return first.astype(np.int32), gap.astype(np.float32)
 
 
-def _lamellae(
-    rng: np.random.Generator,
-    x: Float,
-    y: Float,
-    colony: NDArray[np.int32],
-    spacing: NDArray[np.float64],
-    plan: PearlitePlan,
-) -> Float:
-    """Return lamellae as a profile from -0.3 to 1, curved, uneven and broken."""
-    height, width = x.shape
-    count = len(spacing)
-    mean = plan.spacing_px
-    sway = np.float32(plan.curvature * mean)
-    u = x + sway * 2.2 * smooth_noise(rng, height, width, max(14 * mean, 12))
-    v = y + sway * 2.2 * smooth_noise(rng, height, width, max(14 * mean, 12))
-    wobble = smooth_noise(rng, height, width, max(4 * mean, 5)) * np.float32(0.25 * plan.curvature)
-    angle = rng.uniform(0, np.pi, count)
-    turns = 2 * np.pi / spacing
-    along_x = (np.cos(angle) * turns).astype(np.float32)[colony]
-    along_y = (np.sin(angle) * turns).astype(np.float32)[colony]
-    wave = 0.5 + 0.5 * np.sin(along_x * u + along_y * v + 2 * np.pi * wobble)
-    sharpness = rng.uniform(0.7, 2.2, count).astype(np.float32)[colony]
-    profile: Float = np.power(np.maximum(wave, 0), sharpness, dtype=np.float32) * np.float32(
-        1.3
-    ) - np.float32(0.3)
-    return profile
+def _along_lamellae(
+    rng: np.random.Generator, x: Float, y: Float, colony: NDArray[np.int32], looks: _Looks, plan: PearlitePlan
+) -> tuple[Float, Float]:
+    """Return each pixel's place across and along its colony's lamellae, which bend together."""
+    height, width = colony.shape
+    reach = max(14 * plan.spacing_px, 0.3 * plan.colony_px, 10)
+    sway = np.float32(0.16 * plan.curvature * reach)
+    u = x + sway * smooth_noise(rng, height, width, reach)
+    v = y + sway * smooth_noise(rng, height, width, reach)
+    cosine, sine = np.cos(looks.angle)[colony], np.sin(looks.angle)[colony]
+    return cosine * u + sine * v, cosine * v - sine * u
+
+
+def _streaks(rng: np.random.Generator, p: Float, q: Float, across_px: float, ratio: float) -> Float:
+    """Return noise of about unit standard deviation drawn out along the lamellae."""
+    texture = rng.standard_normal((256, 256), dtype=np.float32) * np.float32(1.45)
+    scale = np.float32(1 / across_px)
+    drawn = cv2.remap(
+        texture, p * scale, q * (scale / np.float32(ratio)), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
+    return np.asarray(drawn, np.float32)

@@ -14,9 +14,12 @@ from steelquant.learning.synthetic.recipe import Range, Recipe
 from steelquant.learning.synthetic.structure import StructurePlan
 
 DEGRADATIONS = (
-    "gradient", "vignette", "defocus", "noise", "jpeg", "scratches", "stains", "faint", "gamma",
-    "overexposed", "underexposed", "low_contrast", "rescaled", "flare", "overetched", "inclusions",
+    ("faint", "low_contrast", "underexposed", "flare"),
+    ("overexposed", "overetched"),
+    ("gradient",), ("vignette",), ("defocus",), ("noise",), ("jpeg",), ("gamma",), ("rescaled",),
+    ("scratches",), ("stains",), ("inclusions",),
 )  # fmt: skip
+"""One of each group at most, so that no field loses its contrast twice; the first comes doubly often."""
 
 
 @dataclass(frozen=True)
@@ -83,23 +86,26 @@ def sample_plan(rng: np.random.Generator, recipe: Recipe, height: int, width: in
     draw = _Draw(rng)
     ugly: tuple[str, ...] = ()
     if draw.happens(recipe.degraded):
-        count = int(rng.choice([1, 2, 3, 4], p=[0.45, 0.3, 0.17, 0.08]))
-        ugly = tuple(sorted(rng.choice(DEGRADATIONS, count, replace=False).tolist()))
+        count = int(rng.choice([1, 2, 3, 4], p=[0.38, 0.32, 0.2, 0.1]))
+        weights = np.array([2.0] + [1.0] * (len(DEGRADATIONS) - 1))
+        groups = rng.choice(len(DEGRADATIONS), count, replace=False, p=weights / weights.sum())
+        ugly = tuple(sorted(str(rng.choice(DEGRADATIONS[group])) for group in groups))
     rescale = draw.log(recipe.rescale) if "rescaled" in ugly else 1.0
     pixel_size = draw.log(recipe.pixel_size_um)
     structure = _structure(draw, recipe, rescale)
+    pearlite = _pearlite(draw, recipe, structure, rescale, "faint" in ugly)
     surroundings = _surroundings(draw, recipe, height)
     return FieldPlan(
         rescale=rescale,
         pixel_size_um=pixel_size,
         degradations=ugly,
         structure=structure,
-        pearlite=_pearlite(draw, recipe, structure, rescale, "faint" in ugly),
-        ferrite=_ferrite(draw, recipe, rescale, "overetched" in ugly),
+        pearlite=pearlite,
+        ferrite=_ferrite(draw, recipe, structure.grain_diameter_px, rescale, "overetched" in ugly),
         preparation=_preparation(draw, recipe, structure, height * width, ugly),
         surroundings=surroundings,
         optics=_optics(draw, recipe, pixel_size * rescale, ugly),
-        camera=_camera(draw, recipe, ugly),
+        camera=_camera(draw, recipe, pearlite.grey, ugly),
     )
 
 
@@ -123,15 +129,15 @@ def _structure(draw: _Draw, recipe: Recipe, rescale: float) -> StructurePlan:
         grain_diameter_px=d,
         saturation=draw.uniform(recipe.saturation) if draw.happens(0.6) else recipe.saturation[1],
         regularity=draw.uniform((0.0, 0.8)) if draw.happens(0.5) else 0.0,
-        irregularity=draw.uniform((0.2, 1.3)),
-        facets=draw.uniform((0.2, 1.0)),
+        irregularity=draw.uniform((0.4, 1.5)),
+        facets=draw.uniform((0.1, 0.8)),
         aspect=draw.uniform(recipe.aspect) if draw.happens(0.35) else recipe.aspect[0],
         rolling_angle_deg=float(rng.choice([0, 0, 0, 90]) + rng.normal(0, 3))
         if draw.happens(0.8)
         else draw.uniform((0, 180)),
-        waviness=draw.uniform((0.2, 1.3)),
+        waviness=draw.uniform((0.3, 1.6)),
         raggedness=draw.uniform((0.0, 1.2)) if draw.happens(0.6) else 0.0,
-        grain_wise=float(rng.choice([0.0, 1.0])) if draw.happens(0.5) else draw.uniform((0, 1)),
+        grain_wise=float(rng.choice([0.0, 1.0, 1.0, 1.0])) if draw.happens(0.5) else draw.uniform((0.2, 1)),
         unevenness=draw.uniform((0.35, 1.6)),
         band_width=draw.log((0.6, 5.0)),
         austenite_ratio=draw.log((1.5, 7.0)),
@@ -159,7 +165,8 @@ def _pearlite(
         spacing_spread=draw.uniform((0.1, 0.45)),
         lamella_contrast=draw.uniform((0.1, 0.9)) * (0.5 if faint else 1.0),
         bright_share=draw.uniform((0.0, 0.35)),
-        curvature=draw.uniform((0.1, 1.0)),
+        curvature=draw.uniform((0.2, 1.3)),
+        streak_ratio=draw.log((1.2, 6.0)),
         mottling=draw.uniform((0.3, 1.7)) * min(1.0, float(-np.log(grey))),
         warm=warm,
         cold=cold,
@@ -186,21 +193,24 @@ def _tints(draw: _Draw) -> tuple[tuple[float, float, float], tuple[float, float,
     return stronger(palettes[index][0]), stronger(palettes[index][1])
 
 
-def _ferrite(draw: _Draw, recipe: Recipe, rescale: float, overetched: bool) -> FerritePlan:
+def _ferrite(draw: _Draw, recipe: Recipe, d: float, rescale: float, overetched: bool) -> FerritePlan:
     shaded = draw.happens(0.8 if overetched else recipe.shaded)
     depth = draw.uniform(recipe.boundary_depth) if draw.happens(0.7) else draw.log(recipe.boundary_depth)
     width = draw.log(recipe.boundary_width_px) / rescale
     return FerritePlan(
         boundary_depth=max(depth, draw.uniform((0.4, 0.9))) if overetched else depth,
-        boundary_px=width * draw.uniform((1.0, 2.2)) if overetched else width,
-        boundary_hidden=draw.uniform((0.0, 0.2)) if overetched else draw.uniform((0.1, 0.85)),
+        # In a picture of tiny grains wide boundaries would leave no ferrite to see.
+        boundary_px=min(width * draw.uniform((1.0, 2.2)) if overetched else width, 0.05 * d + 0.4),
+        boundary_hidden=draw.uniform((0.0, 0.2)) if overetched else draw.uniform((0.05, 0.75)),
         interface_depth=draw.uniform((0.0, 0.6)) if draw.happens(0.4) else 0.0,
         shade_spread=draw.log((0.005, 0.05)) * (2.0 if overetched else 1.0),
         dark_grain_share=draw.uniform((0.03, 0.4)) if shaded else 0.0,
         dark_grain_depth=draw.uniform((0.08, 0.35)),
         texture=draw.log((0.004, 0.05)) * (1.5 if overetched else 1.0),
-        pit_density=draw.log((0.0008, 0.03)) if draw.happens(recipe.stippled) else 0.0,
-        pit_depth=draw.uniform((0.1, 0.7)),
+        pit_density=draw.log((0.001, 0.03)) if draw.happens(recipe.stippled) else 0.0,
+        pit_depth=draw.uniform((0.15, 0.8)),
+        bright_rim=draw.uniform((0.1, 0.7)) if draw.happens(0.12) else 0.0,
+        relief=draw.uniform((0.05, 0.5)) if draw.happens(0.15) else 0.0,
     )
 
 
@@ -212,7 +222,10 @@ def _preparation(
     many = "inclusions" in ugly
     return PreparationPlan(
         inclusion_count=int(draw.log((20, 250) if many else (0.3, 30)) * area**0.8),
-        inclusion_px=draw.log((0.8, 5.0)) if many else draw.log((0.7, 2.5)),
+        # Spots as large as the pearlite between tiny grains could not be told from it.
+        inclusion_px=min(
+            draw.log((0.8, 5.0)) if many else draw.log((0.7, 2.5)), 0.5 + 0.05 * structure.grain_diameter_px
+        ),
         stringers=draw.uniform((0, 0.5)) if draw.happens(0.3) else 0.0,
         scratch_count=round(draw.log(recipe.scratch_count)) if scratched else int(draw.log((0.2, 8))),
         scratch_strength=draw.log((0.1, 0.7)) if scratched else draw.log((0.02, 0.2)),
@@ -240,14 +253,14 @@ def _surroundings(draw: _Draw, recipe: Recipe, height: int) -> SurroundingsPlan:
 
 def _optics(draw: _Draw, recipe: Recipe, pixel_size_um: float, ugly: tuple[str, ...]) -> OpticsPlan:
     # Objectives that make sense at this pixel size, from low to high power.
-    aperture = float(np.clip(0.09 / pixel_size_um, 0.12, 0.95)) * draw.uniform((0.6, 1.0))
-    psf = float(np.clip(resolution_sigma_um(aperture) / pixel_size_um, 0.4, 1.7))
+    aperture = float(np.clip(0.2 / pixel_size_um, 0.12, 0.95)) * draw.uniform((0.6, 1.0))
+    psf = float(np.clip(resolution_sigma_um(aperture) / pixel_size_um, 0.4, 1.4))
     mild = draw.happens(0.4)
     return OpticsPlan(
         psf_px=psf,
         defocus_px=draw.log(recipe.defocus_px)
         if "defocus" in ugly
-        else (draw.uniform((0, 0.7)) if mild else 0.0),
+        else (draw.uniform((0, 0.9)) if mild else 0.0),
         focus_tilt=draw.uniform((0, 1)) if draw.happens(0.3) else 0.0,
         chromatic_px=draw.log((0.05, 1.5)) if draw.happens(0.3) else 0.0,
         gradient=draw.uniform(recipe.gradient) if "gradient" in ugly else draw.uniform((0, 0.12)),
@@ -260,7 +273,7 @@ def _optics(draw: _Draw, recipe: Recipe, pixel_size_um: float, ugly: tuple[str, 
     )
 
 
-def _camera(draw: _Draw, recipe: Recipe, ugly: tuple[str, ...]) -> CameraPlan:
+def _camera(draw: _Draw, recipe: Recipe, pearlite_grey: float, ugly: tuple[str, ...]) -> CameraPlan:
     rng = draw.rng
     exposure = draw.uniform(recipe.exposure)
     if "overexposed" in ugly:
@@ -271,7 +284,9 @@ def _camera(draw: _Draw, recipe: Recipe, ugly: tuple[str, ...]) -> CameraPlan:
     cast = draw.log((0.01, 0.22)) if draw.happens(0.6) else 0.02
     red, green, blue = np.exp(cast * rng.normal(0, 1, 3) * (1, 0.5, 1)).tolist()
     brightest = max(red, green, blue) if exposure < 1 else 1.0
-    noise = draw.log(recipe.noise) if "noise" in ugly else draw.log((0.3, 4.0))
+    noise = draw.log(recipe.noise) if "noise" in ugly else draw.log((0.3, 6.0))
+    # More noise than the phases differ by would hide them from anyone.
+    noise = min(noise, 0.7 * 255 * contrast * (min(1.0, exposure) - min(1.0, exposure * pearlite_grey)))
     shot = draw.uniform((0, 1))
     sharpened = draw.happens(0.35)
     compressed = "jpeg" in ugly or draw.happens(0.5)

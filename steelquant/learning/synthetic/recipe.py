@@ -90,7 +90,7 @@ class Recipe:
     rescale: Annotated[Range, Key("enlargement after rendering in resampled fields", 0.25, 4)] = (0.5, 2.0)
 
     # Ugly fields
-    degraded: Annotated[float, Key("share of fields with one to four strong degradations", 0, 1)] = 0.45
+    degraded: Annotated[float, Key("share of fields with one to four strong degradations", 0, 1)] = 0.5
     scratch_count: Annotated[Range, Key("scratches in scratched fields", 0, 2000)] = (3, 60)
     stain_count: Annotated[Range, Key("stains in stained fields", 0, 200)] = (1, 10)
     stain_strength: Annotated[Range, Key("darkening by stains", 0, 1)] = (0.15, 0.75)

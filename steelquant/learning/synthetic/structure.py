@@ -77,17 +77,20 @@ class Structure:
         The tessellation in which the ferrite grains grew.
     inserts
         ``(height, width)`` int32, above 0 inside Widmanstätten plates and ferrite islands (their number).
+    smallest_grain_px
+        Area below which a piece of ferrite that touches another grain counts as part of it.
     """
 
     pearlite: NDArray[np.bool_]
     base: Tessellation
     inserts: NDArray[np.int32]
+    smallest_grain_px: int
 
     def ferrite_grains(self) -> NDArray[np.int32]:
         """Return the label of each ferrite grain section from 1, and 0 where there is no ferrite."""
         source = np.where(self.inserts > 0, -self.inserts, self.base.first + 1)
         source[self.pearlite] = 0
-        return connected_labels(source.astype(np.int32))
+        return merge_slivers(connected_labels(source.astype(np.int32)), self.smallest_grain_px)
 
 
 def connected_labels(source: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -96,6 +99,26 @@ def connected_labels(source: NDArray[np.int32]) -> NDArray[np.int32]:
 
     result = label(source, background=0, connectivity=1)  # type: ignore[no-untyped-call]
     return np.asarray(result, np.int32)
+
+
+def merge_slivers(grains: NDArray[np.int32], smallest_px: int) -> NDArray[np.int32]:
+    """Give pieces of ferrite below an area to the nearest larger grain of the same stretch of ferrite."""
+    size = np.bincount(grains.ravel())
+    sliver = (size < smallest_px)[grains] & (grains > 0)
+    if not sliver.any():
+        return grains
+    _, stretch = cv2.connectedComponents((grains > 0).astype(np.uint8), connectivity=4)
+    far = ((grains == 0) | sliver).astype(np.uint8)
+    _, nearest = cv2.distanceTransformWithLabels(far, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    place = np.zeros(int(nearest.max()) + 1, np.intp)
+    kept = far.ravel() == 0
+    place[nearest.ravel()[kept]] = np.flatnonzero(kept)
+    rows, columns = np.nonzero(sliver)
+    neighbour = place[nearest[rows, columns]]
+    same = stretch.ravel()[neighbour] == stretch[rows, columns]
+    merged = grains.copy()
+    merged[rows[same], columns[same]] = grains.ravel()[neighbour[same]]
+    return merged
 
 
 def build_structure(
@@ -115,23 +138,19 @@ def build_structure(
         angle_deg=plan.rolling_angle_deg, irregularity=plan.irregularity, facets=plan.facets,
     )  # fmt: skip
     base = grow(nuclei, x, y, d)
+    smallest = round(max(6, 0.02 * d * d))
     inserts = np.zeros((height, width), np.int32)
     forced = np.zeros((height, width), bool)
     if plan.pearlite_fraction <= 0:
-        return Structure(forced, base, inserts)
+        return Structure(forced, base, inserts, smallest)
     if plan.pearlite_fraction >= 1:
-        return Structure(~forced, base, inserts)
+        return Structure(~forced, base, inserts, smallest)
 
     austenite: Tessellation | None = None
     if plan.film_px > 0 or plan.plate_density > 0 or plan.arrangement == "network":
         large = d * plan.austenite_ratio
-        austenite = grow(
-            sample_nuclei(rng, height, width, large, irregularity=0.3, regularity=0.3),
-            x,
-            y,
-            large,
-            neighbours=8,
-        )
+        starts = sample_nuclei(rng, height, width, large, irregularity=0.3, regularity=0.3)
+        austenite = grow(starts, x, y, large, neighbours=8, candidates=4)
     score = _score(rng, plan, base, austenite, len(nuclei))
     if decarburised is not None:
         score -= 12 * decarburised
@@ -146,18 +165,20 @@ def build_structure(
     smooth = cv2.medianBlur(pearlite.astype(np.uint8), 3).astype(bool)
     # Films a pixel or two wide would not survive the smoothing of the rest.
     smooth &= ~forced
-    return Structure(smooth, base, inserts)
+    return Structure(smooth, base, inserts, smallest)
 
 
 def _bent_places(
     rng: np.random.Generator, height: int, width: int, d: float, waviness: float
 ) -> tuple[Float, Float]:
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    if waviness > 0:
+    places = []
+    for place in np.ix_(np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)):
+        bend = np.zeros((height, width), np.float32)
         for scale, weight in ((0.9, 0.09), (0.3, 0.035)):
             amount = np.float32(waviness * weight * d)
-            x += amount * smooth_noise(rng, height, width, max(scale * d, 3))
-            y += amount * smooth_noise(rng, height, width, max(scale * d, 3))
+            bend += amount * smooth_noise(rng, height, width, max(scale * d, 3))
+        places.append(place + bend)
+    y, x = places
     return x, y
 
 
@@ -185,11 +206,22 @@ def _score(
         # Ferrite starts at the prior-austenite boundaries, so the grains' middles transform last.
         score += np.float32(2.2 * plan.unevenness / (d * plan.austenite_ratio) * 2) * austenite.gap
     if plan.raggedness > 0:
-        where = soft_step(smooth_noise(rng, height, width, d), -1.0, 1.5)
-        ragged = smooth_noise(rng, height, width, max(0.07 * d, 2.0))
-        ragged += 0.8 * smooth_noise(rng, height, width, max(0.22 * d, 3.0))
-        score += np.float32(0.22 * plan.raggedness) * ragged * where
+        return _ragged(rng, score, d, plan.raggedness)
     return score
+
+
+def _ragged(rng: np.random.Generator, score: Float, d: float, raggedness: float) -> Float:
+    """Return the score displaced here and there over short distances, so that phase borders are jagged."""
+    height, width = score.shape
+    where = np.float32(raggedness) * soft_step(smooth_noise(rng, height, width, 1.5 * d), -1.0, 1.5)
+    places = []
+    for place in np.ix_(np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)):
+        jag = np.float32(min(0.035 * d, 3.0)) * smooth_noise(rng, height, width, max(0.07 * d, 2.0))
+        jag += np.float32(min(0.06 * d, 6.0)) * smooth_noise(rng, height, width, max(0.22 * d, 3.0))
+        places.append(place + where * jag)
+    row, column = places
+    moved = cv2.remap(score, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
 
 
 def _films(rng: np.random.Generator, austenite: Tessellation, plan: StructurePlan) -> NDArray[np.bool_]:
@@ -223,16 +255,22 @@ def _paint_plates(
         across = np.array([-along[1], along[0]])
         length = d * rng.uniform(0.8, 3.0)
         thick = max(1.6, length * rng.uniform(0.03, 0.09))
-        for member in range(int(rng.integers(2, 8))):
+        place = 0.0
+        for _ in range(int(rng.integers(2, 8))):
             number += 1
-            root = np.array([x, y]) + across * thick * rng.uniform(1.4, 2.6) * (member - 2)
-            reach = length * rng.uniform(0.4, 1.1)
-            bend = across * reach * rng.normal(0, 0.03)
+            place += thick * rng.uniform(1.1, 3.0)
+            width_here = thick * rng.uniform(0.5, 1.3)
+            tilted = along + across * rng.normal(0, 0.04)
+            root = np.array([x, y]) + across * place - tilted * length * rng.uniform(0, 0.15)
+            reach = length * rng.uniform(0.3, 1.1)
+            middle = root + tilted * reach * rng.uniform(0.4, 0.7) + across * reach * rng.normal(0, 0.025)
             outline = [
-                root - across * thick * 0.5, root + along * reach * 0.5 - across * thick * 0.38 + bend,
-                root + along * reach, root + along * reach * 0.5 + across * thick * 0.38 + bend,
-                root + across * thick * 0.5,
-            ]  # fmt: skip
+                root - across * width_here * 0.5,
+                middle - across * width_here * rng.uniform(0.2, 0.4),
+                root + tilted * reach,
+                middle + across * width_here * rng.uniform(0.2, 0.4),
+                root + across * width_here * 0.5,
+            ]
             cv2.fillPoly(inserts, [np.round(np.array(outline) * 8).astype(np.int32)], number, shift=3)
 
 
