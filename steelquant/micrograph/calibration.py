@@ -8,7 +8,6 @@ picture itself.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,39 +135,32 @@ def density_statement(source: str, x: float, y: float, unit_um: float) -> ScaleS
 def tiff_statements(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> list[ScaleStatement]:
     """Collect what a TIFF file states about the scale of one of its pages, most trusted source first."""
     found: list[ScaleStatement] = []
-    readers: tuple[Callable[[tifffile.TiffFile], Iterator[ScaleStatement]], ...] = (
-        _olympus,
-        _zeiss_sem,
-        _zeiss_lsm,
-        _fei,
-        _ome,
-        _imagej,
-    )
-    for reader in readers:
-        try:
-            found += reader(tiff)
-        except Exception:
-            continue  # vendors' tags hold anything; one that cannot be read states nothing
-    found += _baseline(page, tiff)
-    return found
+    for reader in (_olympus, _zeiss_sem, _zeiss_lsm, _fei, _ome):
+        found += _attempt(lambda reader=reader: reader(tiff))  # type: ignore[misc]
+    # ImageJ fills the baseline resolution with its own unit, so the two are never both read.
+    return found + (_attempt(lambda: _imagej(tiff)) or _attempt(lambda: _baseline(page)))
+
+
+def _attempt(read: Callable[[], Iterator[ScaleStatement]]) -> list[ScaleStatement]:
+    """Read one source; vendors' tags hold anything, and one that cannot be read states nothing."""
+    try:
+        return list(read())
+    except Exception:
+        return []
 
 
 def _objection(statement: ScaleStatement) -> tuple[str | None, bool]:
     """Return why a statement is no scale, or None, and whether the user should be warned of it."""
     x, y = statement.x_um, statement.y_um
-    if statement.density:
-        if not (math.isfinite(x) and math.isfinite(y)):
-            return f"{statement.source} has no positive resolution", False
-        dpi = _INCH_UM / x
-        if dpi <= 1.01 or abs(_CENTIMETRE_UM / x - 1.0) < 0.01:
-            return f"{statement.source} is 1 pixel per unit, which states no scale", False
-        for screen in _SCREEN_DPI:
-            if abs(dpi - screen) <= 0.005 * screen and _agree(x, y):
-                return (
-                    f"{statement.source} is {screen:g} dpi, a screen or print density and not a scale",
-                    False,
-                )
     low, high = TRUSTED_RANGE_UM
+    if statement.density:
+        dpi = _INCH_UM / x if x > 0 else math.inf
+        if dpi == 0:
+            return f"{statement.source} holds no positive resolution", False
+        if dpi <= 1.01 or abs(_CENTIMETRE_UM / x - 1) < 0.01:
+            return f"{statement.source} is 1 pixel per unit, which is no scale", False
+        if any(_agree(dpi, screen) for screen in _SCREEN_DPI) or (x > high and _agree(x, y)):
+            return f"{statement.source} is {dpi:.0f} dpi, a screen or print density and no scale", False
     if not (low <= x <= high and low <= y <= high):
         size = f"{x:.6g}" if _agree(x, y) else f"{x:.6g} x {y:.6g}"
         return f"{statement.source} gives {size} µm/px, outside the {low:g}–{high:g} of micrographs", True
@@ -205,11 +197,10 @@ def _micrometres(value: Any, unit: Any) -> float:
 
 
 def _olympus(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
-    """Olympus SIS: tag 33560 in metres, or the same in the text of tag 33471."""
+    """Olympus SIS: the structure of tag 33560, beside the text of tag 33471, in metres."""
     metadata = tiff.sis_metadata or {}
     if metadata.get("pixelsizex"):
-        x = float(metadata["pixelsizex"]) * 1e6
-        yield ScaleStatement("Olympus SIS tag 33560", x, float(metadata.get("pixelsizey") or x / 1e6) * 1e6)
+        yield _in_metres("Olympus SIS tag 33560", metadata["pixelsizex"], metadata.get("pixelsizey"))
 
 
 def _zeiss_sem(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
@@ -224,17 +215,20 @@ def _zeiss_lsm(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
     """Zeiss LSM, tag 34412, in metres."""
     metadata = tiff.lsm_metadata or {}
     if metadata.get("VoxelSizeX"):
-        yield ScaleStatement(
-            "Zeiss LSM tag 34412", float(metadata["VoxelSizeX"]) * 1e6, float(metadata["VoxelSizeY"]) * 1e6
-        )
+        yield _in_metres("Zeiss LSM tag 34412", metadata["VoxelSizeX"], metadata.get("VoxelSizeY"))
 
 
 def _fei(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
     """FEI and Thermo Fisher SEM, tags 34680 and 34682, in metres."""
     scan = (tiff.fei_metadata or {}).get("Scan", {})
     if scan.get("PixelWidth"):
-        x = float(scan["PixelWidth"]) * 1e6
-        yield ScaleStatement("FEI tag 34682", x, float(scan.get("PixelHeight") or x / 1e6) * 1e6)
+        tag = 34682 if 34682 in tiff.pages.first.tags else 34680
+        yield _in_metres(f"FEI tag {tag}", scan["PixelWidth"], scan.get("PixelHeight"))
+
+
+def _in_metres(source: str, x: Any, y: Any) -> ScaleStatement:
+    """State a pixel size given in metres; a missing height equals the width."""
+    return ScaleStatement(source, float(x) * 1e6, float(y or x) * 1e6)
 
 
 def _ome(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
@@ -258,28 +252,16 @@ def _imagej(tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
     resolution = _resolution(tiff.pages.first)
     if unit and resolution:
         size = _micrometres(1.0, unit)
-        yield ScaleStatement(
-            "ImageJ unit and XResolution",
-            _reciprocal(resolution[0], size),
-            _reciprocal(resolution[1], size),
-        )
+        x, y = (_reciprocal(density, size) for density in resolution)
+        yield ScaleStatement("ImageJ unit and XResolution", x, y, density=size == _INCH_UM)
 
 
-def _baseline(page: tifffile.TiffPage, tiff: tifffile.TiffFile) -> Iterator[ScaleStatement]:
+def _baseline(page: tifffile.TiffPage) -> Iterator[ScaleStatement]:
     """TIFF's own resolution, tags 282, 283 and 296, in pixels per inch or centimetre."""
     resolution = _resolution(page)
-    if resolution is None or _imagej_unit(tiff):
-        return  # ImageJ uses the same two numbers with its own unit
     unit_um = {2: _INCH_UM, 3: _CENTIMETRE_UM}.get(int(page.tags.valueof(296, 2)))
-    if unit_um is not None:
+    if resolution is not None and unit_um is not None:
         yield density_statement("TIFF XResolution", *resolution, unit_um)
-
-
-def _imagej_unit(tiff: tifffile.TiffFile) -> bool:
-    metadata = tiff.imagej_metadata if tiff.is_imagej else None
-    return bool(
-        metadata and re.fullmatch(r"(?i)\S*m|\S*micron\S*|.*met[er]+|inch", str(metadata.get("unit", "")))
-    )
 
 
 def _resolution(page: tifffile.TiffPage) -> tuple[float, float] | None:
@@ -290,6 +272,4 @@ def _resolution(page: tifffile.TiffPage) -> tuple[float, float] | None:
         if not (numerator and denominator):
             break
         values.append(float(numerator) / float(denominator))
-    if not values:
-        return None
-    return values[0], values[-1]
+    return (values[0], values[-1]) if values else None

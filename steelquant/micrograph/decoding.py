@@ -6,6 +6,7 @@ import functools
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -87,6 +88,9 @@ def count_pages(path: Path) -> int:
 def _with_file(path: Path, use: Callable[[BinaryIO, str, int], _Result], *, in_memory: bool) -> _Result:
     """Open and sniff a file, call ``use(stream, kind, size)``, and turn every failure into a `FileError`."""
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise FileError(path, "is no ordinary file")  # opening a pipe would wait for ever
         with path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             kind = _sniff(path, stream.read(_MAGIC_BYTES), size)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.decoding import decode
 from steelquant.micrograph.files import reason
+from steelquant.micrograph.naming import MASK_MARK
 
 Rectangle = tuple[int, int, int, int]
 """Left edge x, top edge y, width and height in pixels from the field's upper left corner."""
@@ -135,6 +136,8 @@ def _marked_pixels(path: Path) -> NDArray[np.bool_]:
 @functools.lru_cache(maxsize=2)
 def _read_marked_pixels(path: Path, _modified_ns: int, _size: int) -> NDArray[np.bool_]:
     picture = decode(path)
+    if MASK_MARK in picture.description:
+        raise FileError(path, "is a phase mask of steelquant, not an exclusion mask")
     samples = picture.samples
     if picture.palette is not None:
         samples = picture.palette[samples]

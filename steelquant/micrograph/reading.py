@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.calibration import calibrate
@@ -12,6 +13,9 @@ from steelquant.micrograph.decoding import count_pages, decode
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.micrograph.field import Micrograph
 from steelquant.micrograph.intensity import to_rgb8
+from steelquant.micrograph.naming import MASK_MARK, PROBABILITY_MARK
+
+_MAX_BLACK_SHARE = 0.01
 
 
 def page_count(path: Path) -> int:
@@ -58,9 +62,11 @@ def read_micrograph(
         `pixel_size_um` is not a finite positive number.
     """
     picture = decode(path, page)
+    if MASK_MARK in picture.description or PROBABILITY_MARK in picture.description:
+        raise FileError(path, "is a result of steelquant, not a micrograph")
     calibration = calibrate(picture.statements, pixel_size_um)
     pixels, notes = to_rgb8(picture, path)
-    warnings = [*picture.warnings, *notes]
+    warnings = [*picture.warnings, *notes, *_black_rows(pixels)]
     try:
         excluded = exclusion.apply(pixels.shape) if exclusion is not None else None
     except UsageError as error:
@@ -74,3 +80,21 @@ def read_micrograph(
             warnings.append(f"{share:.1%} of its pixels are transparent and excluded")
             excluded = picture.transparent if excluded is None else excluded | picture.transparent
     return Micrograph(path, page, pixels, excluded, calibration, picture.sha256, tuple(warnings))
+
+
+def _black_rows(pixels: NDArray[np.uint8]) -> list[str]:
+    """Remark on rows of pure zeros at an edge; nothing else tells of an uncompressed copy cut short."""
+    if pixels[0].any() and pixels[-1].any():
+        return []
+    rows = pixels.shape[0]
+    filled = np.flatnonzero(pixels.reshape(rows, -1).any(axis=1))
+    if not filled.size:
+        return ["is black everywhere"]
+    remarks = []
+    for count, edge in ((int(filled[0]), "uppermost"), (rows - 1 - int(filled[-1]), "lowest")):
+        if count > _MAX_BLACK_SHARE * rows:
+            remarks.append(
+                f"its {count} {edge} rows are pure black; if the file was cut short fetch it again, "
+                "if this is no steel exclude it"
+            )
+    return remarks

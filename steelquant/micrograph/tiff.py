@@ -1,10 +1,11 @@
-"""TIFF of all kinds through tifffile."""
+"""TIFF of all kinds through tifffile: which pages are fields, and their samples as stored."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -12,22 +13,29 @@ from numpy.typing import NDArray
 
 from steelquant.errors import FileError
 from steelquant.micrograph.calibration import tiff_statements
-from steelquant.micrograph.picture import MAX_TIFF_PIXELS, ColourModel, Picture, check_size
+from steelquant.micrograph.picture import ColourModel, Picture, upright
+from steelquant.micrograph.tiff_checks import JPEG, LOSSY, check_page
 
 # tifffile logs every oddity of a file; what matters is raised or warned of here.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _MODELS: dict[int, ColourModel] = {0: "grey", 1: "grey", 2: "rgb", 3: "palette", 5: "cmyk", 6: "ycbcr"}
-_CHANNELS = {"grey": 1, "palette": 1, "rgb": 3, "cmyk": 4, "ycbcr": 3}
-_LOSSY = {6, 7, 34892, 33007, 34712, 50001, 50002, 52546}
-_PHOTOMETRIC_YCBCR = 6
-_JPEG = {6, 7, 34892, 33007}
+_CHANNELS: dict[ColourModel, int] = {"grey": 1, "palette": 1, "rgb": 3, "cmyk": 4, "ycbcr": 3}
+_REDUCED_OR_MASK = 0b101
+_OLD_REDUCED = 2
+_ALPHA = (1, 2)
 
 
 def count_pages(stream: BinaryIO, path: Path) -> int:
-    """Count the fields: full-size pages, not thumbnails, pyramid levels or transparency masks."""
+    """Count the fields: full-size pages, not thumbnails, pyramid levels or transparency masks.
+
+    Raises
+    ------
+    FileError
+        There is none, or their channels cannot be put together.
+    """
     with tifffile.TiffFile(stream, name=path.name) as tiff:
-        return len(_fields(tiff, path))
+        return len(_fields(tiff, path)) // _channels_in_pages(tiff, path)
 
 
 def decode(stream: BinaryIO, path: Path, page: int, size: int, sha256: str) -> Picture:
@@ -54,38 +62,48 @@ def decode(stream: BinaryIO, path: Path, page: int, size: int, sha256: str) -> P
     """
     with tifffile.TiffFile(stream, name=path.name) as tiff:
         pages = _fields(tiff, path)
-        if not 0 <= page < len(pages):
-            raise FileError(path, f"has no page {page + 1}; it holds {len(pages)}")
-        chosen = pages[page]
-        _check(chosen, path, size)
+        channels = _channels_in_pages(tiff, path)
+        count = len(pages) // channels
+        if not 0 <= page < count:
+            raise FileError(path, f"has no page {page + 1}; it holds {count}")
+        parts = pages[page * channels : (page + 1) * channels]
+        first = parts[0]
+        if int(first.photometric) not in _MODELS:
+            name = getattr(first.photometric, "name", first.photometric)
+            raise FileError(
+                path, f"stores its pixels as {name}, which is not read; save it as RGB or grey TIFF"
+            )
         notes: list[str] = []
-        samples = _samples_last(chosen, chosen.asarray(maxworkers=1))
-        model = _MODELS[int(chosen.photometric)]
-        if model == "ycbcr" and int(chosen.compression) in _JPEG:
+        samples = _read(parts, path, size)
+        model = _MODELS[int(first.photometric)]
+        if model == "ycbcr" and int(first.compression) in JPEG:
+            model = "rgb"  # tifffile has converted it
+        if channels == 3:
             model = "rgb"
-        samples, model, transparent = _split_channels(samples, model, chosen, path, notes)
-        orientation = int(chosen.tags.valueof(274, 1))
+            notes.append("holds its 3 channels as separate pages; they are read as red, green and blue")
+        samples, model, transparent = _split_channels(samples, model, first, path, notes)
+        orientation = int(first.tags.valueof(274, 1))
         if orientation in range(2, 9):
-            samples = _upright(samples, orientation)
-            transparent = None if transparent is None else _upright(transparent, orientation)
+            samples = upright(samples, orientation)
+            transparent = None if transparent is None else upright(transparent, orientation)
             notes.append(f"turned upright as its TIFF orientation {orientation} says")
         return Picture(
             samples=np.ascontiguousarray(samples),
             model=model,
-            bits=int(chosen.bitspersample),
+            bits=int(first.bitspersample),
             sha256=sha256,
-            min_is_white=int(chosen.photometric) == 0,
-            palette=_palette(chosen, path) if model == "palette" else None,
+            min_is_white=int(first.photometric) == 0,
+            palette=_palette(first, path) if model == "palette" else None,
             transparent=transparent,
-            statements=tuple(tiff_statements(tiff, chosen)),
+            statements=tuple(tiff_statements(tiff, first)),
             description=tiff.pages.first.description,
-            lossy=int(chosen.compression) in _LOSSY,
+            lossy=int(first.compression) in LOSSY,
             warnings=tuple(notes),
         )
 
 
 def _fields(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
-    """Return the pages that are fields.
+    """Return the pages that are fields, or channels of fields.
 
     Left out are pages flagged as reduced or as transparency masks, and pages at most half as wide and half
     as high as the largest one: thumbnails and pyramid levels that their writers did not flag.
@@ -94,51 +112,61 @@ def _fields(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
     pages: list[Any] = [
         page
         for page in cast("Any", tiff.pages)
-        if page.subfiletype & 0b101 == 0 and page.tags.valueof(255) != 2
+        if not page.subfiletype & _REDUCED_OR_MASK and page.tags.valueof(255) != _OLD_REDUCED
     ]
     width = max((page.imagewidth for page in pages), default=0)
     height = max((page.imagelength for page in pages), default=0)
     fields = [page for page in pages if 2 * page.imagewidth > width + 1 or 2 * page.imagelength > height + 1]
     if not fields:
         raise FileError(path, "holds no picture")
+    if tiff.is_imagej and len(fields) == 1:
+        images = (tiff.imagej_metadata or {}).get("images", 1)
+        if images > 1:
+            raise FileError(
+                path,
+                f"is an ImageJ stack of {images} pictures behind one page, as ImageJ writes above 4 GB; "
+                "save it as an image sequence",
+            )
     return fields
 
 
-def _check(page: Any, path: Path, size: int) -> None:
-    """Refuse by the tags what could not be decoded rightly."""
-    if int(page.photometric) not in _MODELS:
-        name = getattr(page.photometric, "name", page.photometric)
-        raise FileError(path, f"stores its pixels as {name}, which is not read; save it as RGB or grey TIFF")
-    if page.imagedepth > 1:
-        raise FileError(path, f"is a volume of {page.imagedepth} layers; save each layer as a page")
-    if page.dtype is None:
-        raise FileError(
-            path, f"stores {page.bitspersample}-bit samples, which are not read; save 8 or 16 bits"
-        )
-    stored = sum(page.databytecounts)
-    check_size(
-        path,
-        page.imagewidth,
-        page.imagelength,
-        page.samplesperpixel * page.dtype.itemsize,
-        min(stored, size),
-        MAX_TIFF_PIXELS,
-    )
-    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    if not ends or 0 in page.databytecounts or max(ends) > size:
-        raise FileError(path, "is cut off: a part of its pixels is missing")
-    if page.is_contiguous and page.dataoffsets[0] + page.nbytes > size:
-        raise FileError(path, "is cut off: a part of its pixels is missing")
+def _channels_in_pages(tiff: tifffile.TiffFile, path: Path) -> int:
+    """Tell how many pages make one field: 3 where ImageJ or OME hold red, green and blue as pages."""
+    channels, together = 1, True
+    if tiff.is_imagej:
+        channels = int((tiff.imagej_metadata or {}).get("channels", 1))
+    elif tiff.is_ome and "<!" not in (tiff.ome_metadata or "").replace("<!--", ""):
+        pixels = ElementTree.fromstring(tiff.ome_metadata or "").find(".//{*}Pixels")
+        if pixels is not None:
+            planes = [int(channel.get("SamplesPerPixel", 1)) for channel in pixels.findall("{*}Channel")]
+            channels = len(planes) or int(pixels.get("SizeC", 1))
+            others = int(pixels.get("SizeZ", 1)) * int(pixels.get("SizeT", 1))
+            together = others == 1 or pixels.get("DimensionOrder", "")[2:3] == "C"
+    pages = len(_fields(tiff, path))
+    if channels <= 1 or pages == 1:
+        return 1
+    if channels != 3 or not together or pages % 3:
+        raise FileError(path, f"holds {channels} channels as separate pages; convert it to RGB or grey")
+    return 3
+
+
+def _read(parts: list[Any], path: Path, size: int) -> NDArray[Any]:
+    """Check and decode the pages of one field, channels last."""
+    for part in parts:
+        check_page(part, path, size)
+    arrays = [_samples_last(part, part.asarray(maxworkers=1)) for part in parts]
+    if len(arrays) == 1:
+        return arrays[0]
+    if any(array.ndim != 2 or array.shape != arrays[0].shape for array in arrays):
+        raise FileError(path, "holds channels of unequal size; convert it to RGB or grey")
+    return np.stack(arrays, axis=-1)
 
 
 def _samples_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
     """Bring planar samples behind the pixels and into native byte order."""
-    samples = samples.reshape(page.shaped)[:, 0]
-    separate, height, width, contiguous = samples.shape
-    if separate > 1:
-        samples = np.moveaxis(samples, 0, -1).reshape(height, width, separate * contiguous)
-    else:
-        samples = samples[0]
+    separate, _, height, width, contiguous = page.shaped
+    samples = samples.reshape(separate, height, width, contiguous)
+    samples = np.moveaxis(samples, 0, -1)[..., 0, :] if separate > 1 else samples[0]
     if samples.shape[-1] == 1:
         samples = samples[..., 0]
     return samples.astype(samples.dtype.newbyteorder("="), copy=False)
@@ -150,50 +178,31 @@ def _split_channels(
     """Separate colour from alpha and other extra samples."""
     channels = 1 if samples.ndim == 2 else samples.shape[2]
     extras = [int(extra) for extra in page.extrasamples]
-    if model == "grey" and channels >= 3 and channels - len(extras) in (1, 3):
-        model = "rgb"  # written without saying so, as many programs do
+    if model == "grey" and channels - len(extras) == 3:
+        model = "rgb"
         notes.append("has three samples per pixel without saying that they are RGB; read as RGB")
     needed = _CHANNELS[model]
     if channels < needed:
-        raise FileError(path, f"declares {model.upper()} but has {channels} samples per pixel")
+        raise FileError(path, f"says that it is {model.upper()} but has {channels} samples per pixel")
+    if channels == needed:
+        return samples, model, None
     transparent = None
-    if channels > needed:
-        first = extras[0] if extras else 0
-        if first in (1, 2):
-            transparent = samples[..., needed] == 0
-        if channels - needed > (first in (1, 2)):
-            notes.append("has extra channels beyond its colour; they are ignored")
-        samples = samples[..., :needed]
-        if needed == 1:
-            samples = samples[..., 0]
-    return samples, model, transparent
+    unknown = channels - needed
+    if extras and extras[0] in _ALPHA:
+        transparent = samples[..., needed] == 0
+        unknown -= 1
+    if unknown:
+        notes.append(f"has {unknown} extra channels beside its colour; they are ignored")
+    return samples[..., 0] if needed == 1 else samples[..., :needed], model, transparent
 
 
 def _palette(page: Any, path: Path) -> NDArray[np.uint8]:
     """Return the colours as ``(n, 3)`` uint8, black where the file names too few."""
     if page.colormap is None:
-        raise FileError(path, "declares a palette but has none")
+        raise FileError(path, "is damaged: its palette is missing")
     colours = np.asarray(page.colormap).T
     # The standard wants 16 bits; some writers store 8.
     colours = (colours >> 8 if colours.max(initial=0) > 255 else colours).astype(np.uint8)
     table = np.zeros((max(len(colours), 2 ** int(page.bitspersample)), 3), np.uint8)
     table[: len(colours)] = colours
     return table
-
-
-def _upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Undo a TIFF orientation of 2 to 8."""
-    if orientation >= 5:
-        samples = samples.swapaxes(0, 1)
-    flip_rows, flip_columns = {
-        2: (False, True),
-        3: (True, True),
-        4: (True, False),
-        5: (False, False),
-        6: (False, True),
-        7: (True, True),
-        8: (True, False),
-    }[orientation]
-    if flip_rows:
-        samples = samples[::-1]
-    return samples[:, ::-1] if flip_columns else samples
