@@ -135,7 +135,7 @@ def count_interceptions(of_phase: NDArray[np.bool_], counted: NDArray[np.bool_])
     """
     ends = 0.0
     for phase, known in ((of_phase, counted), (of_phase.T, counted.T)):
-        ends += float(np.count_nonzero((phase[:, 1:] != phase[:, :-1]) & known[:, 1:] & known[:, :-1])
+        ends += float(np.count_nonzero((phase[:, 1:] != phase[:, :-1]) & known[:, 1:] & known[:, :-1]))
     return ends / 2
 
 
