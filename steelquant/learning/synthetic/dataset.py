@@ -22,6 +22,7 @@ from steelquant.errors import FileError, UsageError
 from steelquant.learning.synthetic.field import SyntheticField, synthesize_field
 from steelquant.learning.synthetic.recipe import Recipe, recipe_yaml
 from steelquant.micrograph.files import atomic_write, write_bytes
+from steelquant.micrograph.masks import write_mask
 
 RECIPE_NAME = "recipe.yaml"
 CONTACT_SHEET_NAME = "contact-sheet.jpg"
@@ -153,7 +154,7 @@ def _make(task: _Task) -> None:
     field = synthesize_field(task.recipe, (task.seed, task.index), task.height, task.width)
     image, mask, grains = field_paths(task.output, task.index)
     write_grains(grains, field)
-    _write_tiff(mask, field.labels, field.pixel_size_um)
+    write_mask(mask, field.labels, pixel_size_um=field.pixel_size_um)
     # The image comes last: where it stands, the field is whole.
     description = json.dumps({"steelquant": __version__, "seed": [task.seed, task.index], **field.parameters})
     _write_tiff(image, field.pixels, field.pixel_size_um, description)

@@ -20,8 +20,8 @@ class Key:
     """What a key of the recipe means and between which limits it may lie."""
 
     text: str
-    least: float = 0.0
-    most: float = float("inf")
+    least: float
+    most: float
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,7 @@ def recipe_keys() -> dict[str, Key]:
 
 
 def _check(name: str, key: Key, value: Any, *, is_range: bool) -> None:
-    limits = (
-        f"at least {key.least:g}" if key.most == float("inf") else f"between {key.least:g} and {key.most:g}"
-    )
+    limits = f"between {key.least:g} and {key.most:g}"
     numbers = value if isinstance(value, tuple) else (value,)
     plain = all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers)
     if is_range and (not isinstance(value, tuple) or len(numbers) != 2 or not plain):
