@@ -237,7 +237,7 @@ def _preparation(
 
 def _surroundings(draw: _Draw, recipe: Recipe, height: int) -> SurroundingsPlan:
     edge = draw.happens(recipe.mounted_edge)
-    info = draw.happens(recipe.info_bar)
+    info, scale = draw.happens(recipe.info_bar), draw.happens(recipe.scale_bar)
     return SurroundingsPlan(
         resin_share=draw.uniform((0.08, 0.5)) if edge else 0.0,
         decarburised_px=draw.uniform((0.08, 0.4)) * height
@@ -247,7 +247,7 @@ def _surroundings(draw: _Draw, recipe: Recipe, height: int) -> SurroundingsPlan:
         eyepiece_radius=draw.uniform((0.4, 0.62)) if draw.happens(recipe.eyepiece) else 0.0,
         crack_px=max(4.0, draw.log((0.008, 0.04)) * height) if draw.happens(recipe.wide_crack) else 0.0,
         info_bar=info,
-        scale_bar=not info and draw.happens(recipe.scale_bar),
+        scale_bar=scale and not info,
     )
 
 
