@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from steelquant import __version__
 from steelquant.cli.console import print_error
 from steelquant.cli.prepare import prepare
+from steelquant.cli.segment import segment
 from steelquant.cli.synthesize import synthesize
 from steelquant.cli.train import train
 from steelquant.errors import SteelquantError
@@ -59,6 +60,7 @@ def _root(
     pass
 
 
+app.command()(segment)
 app.command()(synthesize)
 app.command()(prepare)
 app.command()(train)

@@ -1,0 +1,104 @@
+"""Everything a run knows before it begins: weights, fields, and the fingerprint of what decides its masks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from steelquant import __version__
+from steelquant.errors import FileError, UsageError
+from steelquant.micrograph.discovery import find_micrographs, output_names
+from steelquant.micrograph.files import sha256_of
+from steelquant.micrograph.provenance import machine, utc_now, versions
+from steelquant.micrograph.reading import page_count
+from steelquant.networks.weights import WeightsMetadata, find_weights, read_metadata
+from steelquant.segmentation.options import DEFAULT_MODEL, SegmentOptions
+from steelquant.segmentation.record import FORMAT, fingerprint
+from steelquant.segmentation.results import FieldResult
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run will do.
+
+    Attributes
+    ----------
+    options
+        What was asked for.
+    weights, weights_sha256, metadata
+        The weight file and what it says of itself.
+    run
+        Fingerprint of all that decides a mask.
+    fields
+        The fields in order, none of them done.
+    """
+
+    options: SegmentOptions
+    weights: Path
+    weights_sha256: str
+    metadata: WeightsMetadata
+    run: str
+    fields: tuple[FieldResult, ...]
+
+    def header(self) -> dict[str, Any]:
+        """Return the head of segmentation.json."""
+        return {
+            "format": FORMAT,
+            "version": __version__,
+            "started_utc": utc_now(),
+            "finished_utc": None,
+            "run": self.run,
+            "parameters": self.options.to_json(),
+            "weights": {
+                "model": self.metadata.model,
+                "file": str(self.weights),
+                "sha256": self.weights_sha256,
+                "metadata": asdict(self.metadata),
+            },
+            "versions": versions(),
+            "machine": machine(),
+            "classes": [asdict(phase) for phase in self.metadata.classes],
+        }
+
+    def files(self, field: FieldResult) -> list[str]:
+        """Names of the files that will hold a field."""
+        return [field.mask, field.overlay, *([field.probability] if self.options.probabilities else [])]
+
+
+def prepare(options: SegmentOptions) -> Job:
+    """Find weights and fields.
+
+    Raises
+    ------
+    UsageError
+        If there are no weights for the model, they belong to another one, or there are no inputs.
+    FileError
+        If the weight file cannot be read.
+    """
+    weights = find_weights(options.model or DEFAULT_MODEL, options.weights)
+    metadata = read_metadata(weights)
+    if options.model is not None and metadata.model != options.model:
+        raise UsageError(
+            f"{weights} holds weights of {metadata.model!r}, not of {options.model!r}; "
+            f"leave --model out or say --model {metadata.model}"
+        )
+    weights_sha256 = sha256_of(weights)
+    run = fingerprint(options.deciding(), weights_sha256)
+    return Job(options, weights, weights_sha256, metadata, run, _fields(options, run))
+
+
+def _fields(options: SegmentOptions, run: str) -> tuple[FieldResult, ...]:
+    """List the fields: every page of every file; a file that cannot be opened fails when it is read."""
+    pages: list[tuple[Path, int, int]] = []
+    for path in find_micrographs(options.inputs, recursive=options.recursive):
+        try:
+            count = page_count(path)
+        except FileError:
+            count = 1
+        pages += [(path, page, count) for page in range(count)]
+    names = output_names(pages, [path for path in options.inputs if path.is_dir()])
+    return tuple(
+        FieldResult(name=name, status="failed", error=None, path=path.absolute(), page=page, run=run)
+        for name, (path, page, _) in zip(names, pages, strict=True)
+    )

@@ -1,0 +1,254 @@
+"""``segmentation.json``: what stands in an output folder, how it was made, and what may be replaced there.
+
+The record is rewritten whole while fields finish, so that a run that is killed loses at most the fields in
+work (in runs of many thousand fields, where writing the record itself takes time, those of the last moments).
+Names whose files are about to be written stand under ``planned``: after a kill they are known to be ours.
+
+What may be replaced: files that the record lists and whose bytes are still those that were written. Files
+that it does not list are never touched; a mask changed since is replaced only with ``--overwrite``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from steelquant import __version__
+from steelquant.errors import FileError
+from steelquant.micrograph.files import reason, sha256_of, write_bytes
+from steelquant.segmentation.results import FieldResult
+
+FORMAT = "steelquant segmentation 1"
+FILE_NAME = "segmentation.json"
+
+_SAVE_SHARE = 0.02
+"""Largest share of a run's time that goes into rewriting the record."""
+
+_RUN_KEYS = ("run", "parameters", "weights", "versions")
+_KEPT_NOTE = "the mask was changed after it was written and is kept as it is; --overwrite makes it anew"
+_LATER_NOTE = "a later run could not do it again: "
+
+
+def fingerprint(parameters: dict[str, Any], weights_sha256: str) -> str:
+    """Return 16 hexadecimal digits that stand for all that decides the masks of a run.
+
+    Parameters
+    ----------
+    parameters
+        The options that change a mask.
+    weights_sha256
+        Of the weight file.
+    """
+    text = json.dumps([FORMAT, __version__, weights_sha256, parameters], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Record:
+    """The segmentation.json of an output folder, read and kept up to date; threads may share it.
+
+    Parameters
+    ----------
+    folder
+        The output folder.
+
+    Raises
+    ------
+    FileError
+        If it holds a segmentation.json that cannot be understood.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+        self._folder = folder
+        self._header: dict[str, Any] = {}
+        self._earlier_runs: list[dict[str, Any]] = []
+        self._results: dict[str, FieldResult] = {}
+        self._planned: set[str] = set()
+        self._order: list[str] = []
+        self._texts: dict[str, str] = {}
+        self._lock = threading.RLock()
+        self._saved_at = self._saving_s = 0.0
+        self._read()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the folder held no record."""
+        return not self._header
+
+    def begin(self, header: dict[str, Any], names: list[str]) -> None:
+        """Start a run with its header and the names of its fields in order.
+
+        What earlier runs did with other fields stays, each with its run's parameters.
+        """
+        with self._lock:
+            runs = {run["run"]: run for run in self._earlier_runs}
+            if self._header:
+                runs[self._header["run"]] = {key: self._header[key] for key in _RUN_KEYS}
+            runs.pop(header["run"], None)
+            self._earlier_runs = list(runs.values())
+            self._header = header
+            self._order = names
+            self._save(force=True)
+
+    def is_known(self, name: str) -> bool:
+        """Whether the files of a field are the record's own: done, or in work when a run was killed."""
+        known = self._results.get(name)
+        return name in self._planned or (known is not None and known.status == "done")
+
+    def refuse_foreign(self, files: list[str]) -> None:
+        """Raise FileError where a file is there that this command did not write."""
+        for file in files:
+            path = self._folder / file
+            if path.exists() or path.is_symlink():
+                raise FileError(
+                    path,
+                    "is there already and not from this command; move it or choose another --output",
+                )
+
+    def refuse_loss(self, wanted: FieldResult, files: list[str], *, overwrite: bool) -> None:
+        """Raise FileError where writing a field would destroy what someone may want to keep.
+
+        Parameters
+        ----------
+        wanted
+            The field with the path, page and hash of its input.
+        files
+            Names of the files to be written.
+        overwrite
+            Whether what the record lists may be replaced in any case.
+        """
+        known = self._results.get(wanted.name)
+        if wanted.name in self._planned or known is None:
+            return
+        self.refuse_foreign([file for file in files if file not in known.files()])
+        if overwrite:
+            return
+        mask = self._folder / known.mask
+        if (known.path, known.page) != (wanted.path, wanted.page) and known.sha256 != wanted.sha256:
+            raise FileError(
+                wanted.path,
+                f"{mask} was made from {known.path}; choose another --output, or replace it with --overwrite",
+            )
+        if self._is_changed(known):
+            raise FileError(
+                wanted.path,
+                f"{mask} was changed after it was written; move it away, or replace it with --overwrite",
+            )
+
+    def find_done(self, wanted: FieldResult, *, probability: bool) -> FieldResult | None:
+        """Return the earlier result of a field if it need not be done again.
+
+        It need not when input, page and run are the same and its files are there. A mask that was changed
+        by hand since is kept, with a warning.
+        """
+        known = self._results.get(wanted.name)
+        if known is None or known.status != "done":
+            return None
+        if (known.sha256, known.page, known.run) != (wanted.sha256, wanted.page, wanted.run):
+            return None
+        if probability and known.probability_sha256 is None:
+            return None
+        if not all((self._folder / file).is_file() for file in known.files()):
+            return None
+        notes = [note for note in known.warnings if note != _KEPT_NOTE and not note.startswith(_LATER_NOTE)]
+        if self._is_changed(known):
+            if wanted.name in self._planned:
+                return None  # a killed run was about to replace it
+            notes.append(_KEPT_NOTE)
+        return replace(known, path=wanted.path, warnings=tuple(notes), is_kept=True)
+
+    def _is_changed(self, known: FieldResult) -> bool:
+        mask = self._folder / known.mask
+        return mask.is_file() and sha256_of(mask) != known.mask_sha256
+
+    def plan(self, names: list[str]) -> None:
+        """Say that the files of these fields are about to be written."""
+        with self._lock:
+            new = set(names) - self._planned
+            self._planned |= new
+            if new:
+                self._save(force=True)
+
+    def finish(self, result: FieldResult) -> None:
+        """Take up a field that is done; it is on disk soon, at the latest with :meth:`close`."""
+        with self._lock:
+            self._planned.discard(result.name)
+            self._put(result)
+            self._save()
+
+    def fail(self, result: FieldResult, *, has_begun_writing: bool) -> None:
+        """Take up a field that failed; what an earlier run made of it stays."""
+        with self._lock:
+            if not has_begun_writing:
+                self._planned.discard(result.name)
+            known = self._results.get(result.name)
+            if known is not None and known.status == "done":
+                notes = [note for note in known.warnings if not note.startswith(_LATER_NOTE)]
+                self._put(replace(known, warnings=(*notes, f"{_LATER_NOTE}{result.error}")))
+            else:
+                self._put(result)
+            self._save()
+
+    def remove_stale_probability(self, name: str) -> None:
+        """Remove the probability picture of a mask that is about to be replaced without one."""
+        known = self._results.get(name)
+        if known is None or known.probability_sha256 is None:
+            return
+        path = self._folder / known.probability
+        if path.is_file() and sha256_of(path) == known.probability_sha256:
+            path.unlink()
+
+    def close(self, finished_utc: str) -> None:
+        """Write the record for the last time in a run."""
+        with self._lock:
+            self._header["finished_utc"] = finished_utc
+            self._save(force=True)
+
+    def _put(self, result: FieldResult) -> None:
+        self._results[result.name] = result
+        self._texts[result.name] = json.dumps(result.to_json(), ensure_ascii=False)
+
+    def _save(self, *, force: bool = False) -> None:
+        """Rewrite the file, unless that would take more than its share of the time."""
+        start = time.monotonic()
+        if not force and (start - self._saved_at) * _SAVE_SHARE < self._saving_s:
+            return
+        write_bytes(self.path, self._text().encode("utf-8", "backslashreplace"))
+        self._saved_at = time.monotonic()
+        self._saving_s = self._saved_at - start
+
+    def _text(self) -> str:
+        """Return the header indented for readers, then one field a line; their texts are made once."""
+        ordered = dict.fromkeys([*(name for name in self._order if name in self._results), *self._results])
+        in_use = {result.run for result in self._results.values()}
+        self._earlier_runs = [run for run in self._earlier_runs if run["run"] in in_use]
+        header = {**self._header, "planned": sorted(self._planned), "earlier_runs": self._earlier_runs}
+        head = json.dumps(header, indent=2, ensure_ascii=False).removesuffix("\n}")
+        return f'{head},\n  "fields": [\n' + ",\n".join(self._texts[name] for name in ordered) + "\n  ]\n}\n"
+
+    def _read(self) -> None:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeDecodeError) as error:
+            problem = reason(error) if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise FileError(self.path, f"cannot be read: {problem}; choose another --output") from None
+        try:
+            content = json.loads(text)
+            if content["format"] != FORMAT:
+                raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
+            for entry in content["fields"]:
+                self._put(FieldResult.from_json(entry))
+            self._planned = {str(name) for name in content["planned"]}
+            self._earlier_runs = [{key: run[key] for key in _RUN_KEYS} for run in content["earlier_runs"]]
+            self._header = {key: content[key] for key in _RUN_KEYS}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FileError(
+                self.path, f"is no record of this program ({error}); move it or choose another --output"
+            ) from None
