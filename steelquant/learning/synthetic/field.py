@@ -18,7 +18,7 @@ from steelquant.learning.synthetic.noise import Float, soft_step
 from steelquant.learning.synthetic.optics import expose
 from steelquant.learning.synthetic.pearlite import render_pearlite
 from steelquant.learning.synthetic.plans import FieldPlan, PreparationPlan, sample_plan
-from steelquant.learning.synthetic.preparation import crack, inclusions, scratches, stains
+from steelquant.learning.synthetic.preparation import crack, inclusions, scratches, stains, uneven_etch
 from steelquant.learning.synthetic.recipe import Recipe
 from steelquant.learning.synthetic.structure import Structure, build_structure, connected_labels
 from steelquant.micrograph.field import EXCLUDED
@@ -118,6 +118,8 @@ def _scene(rng: np.random.Generator, structure: Structure, plan: FieldPlan) -> F
         dark, tint = render_pearlite(rng, height, width, plan.pearlite)
         np.copyto(scene, dark[..., None] * tint, where=pearlite[..., None])
         apply_interface(rng, scene, pearlite, plan.ferrite)
+    if plan.preparation.etch_unevenness > 0:
+        scene = 1 + (scene - 1) * uneven_etch(rng, height, width, plan.preparation.etch_unevenness)[..., None]
     _prepare(rng, scene, plan.preparation, plan.structure.rolling_angle_deg)
     return scene
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -187,7 +188,7 @@ def grow(
         Mean grain diameter, which sets the pitch of the coarse grid.
     """
     height, width = x_px.shape
-    cell = int(np.clip(diameter_px / 3, 2, 24))
+    cell = int(np.clip(diameter_px / 2.5, 2, 24))
     rows, columns = -(-height // cell), -(-width // cell)
     padding = ((0, rows * cell - height), (0, columns * cell - width))
     x_pad, y_pad = np.pad(x_px, padding, mode="edge"), np.pad(y_px, padding, mode="edge")
@@ -199,13 +200,38 @@ def grow(
     time = np.empty(x_pad.shape, np.float32)
     gap = np.empty(x_pad.shape, np.float32)
     # Strips that stay in the processor's cache are several times faster than whole fields.
-    step = max(1, 60_000 // (cell * cell * columns))
+    step = max(1, 20_000 // (cell * cell * columns))
     for top in range(0, rows, step):
         rows_here = slice(top * cell, min(top + step, rows) * cell)
         block = _decide(nuclei, chosen[top : top + step], x_pad[rows_here], y_pad[rows_here], cell)
         first[rows_here], second[rows_here], time[rows_here], gap[rows_here] = block
     field = (slice(height), slice(width))
     return Tessellation(first[field], second[field], time[field], gap[field])
+
+
+def grow_coarsely(
+    nuclei: Nuclei, x_px: Float, y_px: Float, diameter_px: float, step: int, *, neighbours: int = 8
+) -> Tessellation:
+    """Let the grains grow as `grow` does but decide only every `step`-th pixel in each direction.
+
+    For structures whose boundaries need no more precision than that, in a fraction of the time.
+    """
+    if step == 1:
+        return grow(nuclei, x_px, y_px, diameter_px, neighbours=neighbours)
+    height, width = x_px.shape
+    x_px, y_px = (np.ascontiguousarray(place[::step, ::step]) for place in (x_px, y_px))
+    grown = grow(nuclei, x_px, y_px, diameter_px / step, neighbours=neighbours, candidates=5)
+    first, second = (
+        np.repeat(np.repeat(part, step, 0), step, 1)[:height, :width] for part in (grown.first, grown.second)
+    )
+    size = (grown.time.shape[1] * step, grown.time.shape[0] * step)
+    time, gap = (
+        np.ascontiguousarray(
+            cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)[:height, :width], np.float32
+        )
+        for part in (grown.time, grown.gap)
+    )
+    return Tessellation(np.ascontiguousarray(first), np.ascontiguousarray(second), time, gap)
 
 
 def _candidates(nuclei: Nuclei, x: Float, y: Float, neighbours: int, candidates: int) -> NDArray[np.int32]:
@@ -223,12 +249,17 @@ def _candidates(nuclei: Nuclei, x: Float, y: Float, neighbours: int, candidates:
 def _arrival(nuclei: Nuclei, index: NDArray[np.int32], x: Float, y: Float) -> Float:
     dx, dy = x - nuclei.x_px[index], y - nuclei.y_px[index]
     a, b, c, d = (nuclei.frame[index, term] for term in range(4))
-    u, v = a * dx + b * dy, c * dx + d * dy
+    u, v = a * dx, c * dx
+    u += b * dy
+    v += d * dy
     travel: Float = np.sqrt(u * u + v * v)
     if nuclei.facets > 0:
-        u, v = np.abs(u), np.abs(v)
-        hexagon = np.maximum(u, np.float32(0.5) * u + np.float32(0.866) * v)
-        travel += np.float32(nuclei.facets) * (np.float32(1.05) * hexagon - travel)
+        np.abs(u, out=u)
+        v = np.abs(v, out=v) * np.float32(0.866)
+        v += np.float32(0.5) * u
+        np.maximum(u, v, out=u)
+        travel *= np.float32(1 - nuclei.facets)
+        travel += np.float32(1.05 * nuclei.facets) * u
     travel += nuclei.time[index]
     return travel
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.learning.synthetic.growth import Nuclei, grow, sample_nuclei
+from steelquant.learning.synthetic.growth import Nuclei, grow_coarsely, sample_nuclei
 from steelquant.learning.synthetic.noise import Float, fractal_noise, smooth_noise, soft_step, white_noise
 
 
@@ -127,24 +127,15 @@ def _looks(rng: np.random.Generator, nuclei: Nuclei, height: int, width: int, pl
 def _colonies(
     rng: np.random.Generator, nuclei: Nuclei, x: Float, y: Float, diameter_px: float
 ) -> tuple[NDArray[np.int32], Float]:
-    """Return each pixel's colony and its gap, decided in steps of two pixels unless colonies are tiny."""
+    """Return each pixel's colony and its gap, decided in steps of two pixels."""
     height, width = y.size, x.size
-    step = 2 if diameter_px >= 14 else 1
-    rows, columns = -(-height // step), -(-width // step)
     places: list[Float] = []
-    for place in (x[:, ::step], y[::step]):
-        bend = np.float32(0.12 * diameter_px) * smooth_noise(rng, rows, columns, diameter_px * 0.5 / step)
-        fray = np.float32(0.03 * diameter_px) * smooth_noise(
-            rng, rows, columns, max(0.1 * diameter_px, 2) / step
-        )
+    for place in (x, y):
+        bend = np.float32(0.12 * diameter_px) * smooth_noise(rng, height, width, diameter_px * 0.5)
+        fray = np.float32(0.03 * diameter_px) * smooth_noise(rng, height, width, max(0.1 * diameter_px, 2))
         places.append(place + bend + fray)
-    grown = grow(nuclei, places[0], places[1], diameter_px, neighbours=8, candidates=4)
-    if step == 1:
-        return grown.first, grown.gap
-    first, gap = (
-        np.repeat(np.repeat(part, 2, 0), 2, 1)[:height, :width] for part in (grown.first, grown.gap)
-    )
-    return first.astype(np.int32), gap.astype(np.float32)
+    grown = grow_coarsely(nuclei, places[0], places[1], diameter_px, step=2)
+    return grown.first, grown.gap
 
 
 def _along_lamellae(

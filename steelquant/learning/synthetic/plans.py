@@ -24,7 +24,10 @@ DEGRADATIONS = (
 
 @dataclass(frozen=True)
 class PreparationPlan:
-    """Inclusions, scratches and stains of one field; counts are of the whole field."""
+    """Inclusions, scratches, stains and etch of one field; counts are of the whole field.
+
+    `etch_unevenness` is the share of contrast that is lost where the etch worked least.
+    """
 
     inclusion_count: int
     inclusion_px: float
@@ -34,6 +37,7 @@ class PreparationPlan:
     fine_scratches: bool
     stain_count: int
     stain_strength: float
+    etch_unevenness: float
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def _pearlite(
     return PearlitePlan(
         grey=grey,
         grey_spread=spread,
-        colony_px=max(6.0, d * draw.log((0.3, 1.6))),
+        colony_px=max(8.0, d * draw.log((0.3, 1.6))),
         nodule_ratio=draw.uniform((1.2, 3.5)),
         spacing_px=draw.log(recipe.lamella_spacing_px) / rescale,
         spacing_spread=draw.uniform((0.1, 0.45)),
@@ -232,6 +236,7 @@ def _preparation(
         fine_scratches=draw.happens(0.4),
         stain_count=round(draw.log(recipe.stain_count)) if stained else int(draw.happens(0.1)),
         stain_strength=draw.uniform(recipe.stain_strength) if stained else draw.uniform((0.03, 0.2)),
+        etch_unevenness=draw.uniform((0.1, 0.6)) if draw.happens(0.2) else 0.0,
     )
 
 

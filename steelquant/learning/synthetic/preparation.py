@@ -116,6 +116,13 @@ def stains(
     return np.minimum(layer, 1), brown
 
 
+def uneven_etch(rng: np.random.Generator, height: int, width: int, amount: float) -> Float:
+    """Return how much of its contrast the etch gave to each place: 1 where full, less where too short."""
+    scale = float(rng.uniform(0.2, 1.0)) * min(height, width) + 2
+    patches = soft_step(smooth_noise(rng, height, width, scale), -1.5, 1.0)
+    return 1 - np.float32(amount) * (1 - patches)
+
+
 def crack(rng: np.random.Generator, height: int, width: int, thickness_px: float) -> NDArray[np.bool_]:
     """Return the gap of one wide crack that wanders across the field."""
     diagonal = float(np.hypot(height, width))

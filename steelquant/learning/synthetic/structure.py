@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.learning.synthetic.growth import Tessellation, grow, sample_nuclei
+from steelquant.learning.synthetic.growth import Tessellation, grow, grow_coarsely, sample_nuclei
 from steelquant.learning.synthetic.noise import (
     Float,
     fractal_noise,
@@ -150,7 +150,7 @@ def build_structure(
     if plan.film_px > 0 or plan.plate_density > 0 or plan.arrangement == "network":
         large = d * plan.austenite_ratio
         starts = sample_nuclei(rng, height, width, large, irregularity=0.3, regularity=0.3)
-        austenite = grow(starts, x, y, large, neighbours=8, candidates=4)
+        austenite = grow_coarsely(starts, x, y, large, step=2 if large > 40 else 1)
     score = _score(rng, plan, base, austenite, len(nuclei))
     if decarburised is not None:
         score -= 12 * decarburised
