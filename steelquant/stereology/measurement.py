@@ -1,0 +1,172 @@
+"""Everything measured in one field: a mask goes in, a :class:`FieldResult` comes out.
+
+The only step between masks on disk and numbers; it runs in worker processes, so it takes and returns plain
+dataclasses. Measurements that later parts of the package add to a field belong here, as one more
+attribute of :class:`FieldResult`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelquant.errors import FileError
+from steelquant.micrograph.field import EXCLUDED, Calibration, Mask, PhaseClass
+from steelquant.micrograph.masks import read_mask, read_probability
+from steelquant.stereology.features import Features, measure_phase
+from steelquant.stereology.phases import PhaseMeasures, measure_fractions, threshold_sensitivity
+from steelquant.stereology.single_field import FieldInterval, field_interval
+from steelquant.stereology.sources import FieldSource
+
+_SAME_SCALE = 0.01
+"""Scales that differ by less are the same, written with other digits."""
+
+
+@dataclass(frozen=True)
+class FieldSettings:
+    """How fields are measured, the same for all fields of a report."""
+
+    pixel_size_um: float | None = None
+    smallest_feature_px: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class FieldResult:
+    """One field, measured.
+
+    Attributes
+    ----------
+    source
+        The mask's history.
+    mask_sha256
+        Hash of the mask as it was measured.
+    calibration
+        The scale that lengths rest on.
+    width_px, height_px, excluded_px
+        Size of the field and pixels that count nowhere.
+    classes
+        The classes of the mask, the matrix (ferrite) first.
+    phases
+        Amount and fineness by class name.
+    features
+        Features by class name, for every class but the matrix.
+    intervals
+        Single-field interval by class name.
+    sensitivity
+        Pearlite fraction at probability thresholds 0.4, 0.5 and 0.6, or None without a probability picture.
+    warnings
+        One sentence each.
+    """
+
+    source: FieldSource
+    mask_sha256: str
+    calibration: Calibration
+    width_px: int
+    height_px: int
+    excluded_px: int
+    classes: tuple[PhaseClass, ...]
+    phases: Mapping[str, PhaseMeasures]
+    features: Mapping[str, Features]
+    intervals: Mapping[str, FieldInterval]
+    sensitivity: tuple[float, ...] | None
+    warnings: tuple[str, ...]
+
+    @property
+    def pixel_size_um(self) -> float | None:
+        """µm per pixel, or None where the field is not calibrated."""
+        return self.calibration.pixel_size_um
+
+    @property
+    def counted_px(self) -> int:
+        """Pixels that count."""
+        return self.width_px * self.height_px - self.excluded_px
+
+    @property
+    def counted_area_mm2(self) -> float | None:
+        """Area that counts, in mm², or None where the field is not calibrated."""
+        size = self.pixel_size_um
+        return None if size is None else self.counted_px * (size / 1000) ** 2
+
+
+def measure_field(source: FieldSource, settings: FieldSettings) -> FieldResult:
+    """Read and measure one mask.
+
+    Raises
+    ------
+    FileError
+        If the mask cannot be read, or all of it is excluded.
+    """
+    mask = read_mask(source.mask_path, pixel_size_um=settings.pixel_size_um)
+    labels = mask.labels
+    excluded_px = int(np.count_nonzero(labels == EXCLUDED))
+    if excluded_px == labels.size:
+        raise FileError(source.mask_path, "all of it is excluded, so there is nothing to measure")
+    warnings = list(source.warnings)
+    changed = source.mask_sha256 is not None and mask.sha256 != source.mask_sha256
+    if changed:
+        warnings.append("the mask was changed after segmentation (corrected by hand); measured as it is now")
+    calibration = _calibration(mask, source, settings)
+    phases, features, intervals = {}, {}, {}
+    for phase in mask.classes:
+        found = measure_phase(labels, phase.label, smallest_px=settings.smallest_feature_px)
+        phases[phase.name] = measure_fractions(labels, phase.label, found)
+        intervals[phase.name] = field_interval(labels, phase.label)
+        if phase is not mask.classes[0]:
+            features[phase.name] = found
+    sensitivity = None if changed else _sensitivity(source, labels, warnings)
+    return FieldResult(
+        source=source,
+        mask_sha256=mask.sha256,
+        calibration=calibration,
+        width_px=labels.shape[1],
+        height_px=labels.shape[0],
+        excluded_px=excluded_px,
+        classes=mask.classes,
+        phases=phases,
+        features=features,
+        intervals=intervals,
+        sensitivity=sensitivity,
+        warnings=tuple(dict.fromkeys([*warnings, *calibration.warnings])),
+    )
+
+
+def _calibration(mask: Mask, source: FieldSource, settings: FieldSettings) -> Calibration:
+    """Choose between the scale in the mask's file and the one found when its micrograph was segmented."""
+    own, known = mask.calibration, source.calibration
+    if settings.pixel_size_um is not None or known is None:
+        return own
+    if source.size_px is not None and source.size_px != mask.labels.shape[::-1]:
+        size = "×".join(map(str, source.size_px))
+        return Calibration(
+            own.pixel_size_um,
+            own.source,
+            (*own.warnings, f"the mask's size was changed after segmentation ({size} px then)"),
+        )
+    if own.pixel_size_um is None or known.pixel_size_um is None:
+        return known if own.pixel_size_um is None else own
+    if abs(own.pixel_size_um / known.pixel_size_um - 1) <= _SAME_SCALE:
+        return known
+    conflict = (
+        f"the mask's file states {own.pixel_size_um:g} µm/px, its micrograph {known.pixel_size_um:g}; "
+        "the micrograph's is used"
+    )
+    return Calibration(known.pixel_size_um, known.source, (*known.warnings, conflict))
+
+
+def _sensitivity(
+    source: FieldSource, labels: NDArray[np.uint8], warnings: list[str]
+) -> tuple[float, ...] | None:
+    if source.probability_path is None:
+        return None
+    try:
+        probability = read_probability(source.probability_path)
+    except FileError as error:
+        warnings.append(str(error))
+        return None
+    if probability.shape != labels.shape:
+        warnings.append(f"{source.probability_path.name} has another size than the mask and is passed over")
+        return None
+    return threshold_sensitivity(probability, labels != EXCLUDED)
