@@ -33,7 +33,8 @@ def synthesize(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from steelquant.learning.synthetic.dataset import CONTACT_SHEET_NAME, make_dataset, write_contact_sheet
+    from steelquant.learning.synthetic.contact_sheet import CONTACT_SHEET_NAME, write_contact_sheet
+    from steelquant.learning.synthetic.dataset import make_dataset
     from steelquant.learning.synthetic.recipe import Recipe, read_recipe
 
     width, height = _size(size)

@@ -77,7 +77,7 @@ def test_a_set_is_resumed_and_enlarged(tmp_path: Path) -> None:
 def test_a_recipe_and_a_contact_sheet_elsewhere(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(
-        "{pure_ferrite: 1, mounted_edge: 0, eyepiece: 0, info_bar: 0, scale_bar: 0, wide_crack: 0}"
+        "{pure_ferrite: 1, mounted_edge: 0, eyepiece: 0, info_bar: 0, scale_bar: 0, letter: 0, wide_crack: 0}"
     )
 
     words = ("--count", 1, "--size", "128x96", "--workers", 1, "--output", tmp_path / "set")

@@ -11,7 +11,7 @@ from skimage.measure import label
 from steelquant.learning.synthetic import Recipe, SyntheticField, synthesize_field
 
 CLEAN = Recipe(
-    degraded=0, mounted_edge=0, info_bar=0, scale_bar=0, eyepiece=0, wide_crack=0, pure_ferrite=0,
+    degraded=0, mounted_edge=0, info_bar=0, scale_bar=0, letter=0, eyepiece=0, wide_crack=0, pure_ferrite=0,
     pure_pearlite=0,
 )  # fmt: skip
 
@@ -99,7 +99,7 @@ def test_banded_pearlite_lies_in_bands() -> None:
     assert np.median(ratios) > 1.3
 
 
-@pytest.mark.parametrize("thing", ["info_bar", "scale_bar"])
+@pytest.mark.parametrize("thing", ["info_bar", "scale_bar", "letter"])
 def test_what_is_drawn_over_the_field_is_labelled_so(thing: str) -> None:
     # Compression would change pixels everywhere.
     seed = next(s for s in range(20) if not synthesize(s, 64).parameters["camera"]["jpeg_quality"])

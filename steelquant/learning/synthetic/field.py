@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from steelquant.learning.synthetic import surroundings as around
 from steelquant.learning.synthetic.camera import compress, record
+from steelquant.learning.synthetic.edge import Decarburised, Edge, decarburise, render_resin, specimen_edge
 from steelquant.learning.synthetic.ferrite import apply_interface, render_ferrite
 from steelquant.learning.synthetic.noise import Float, soft_step
 from steelquant.learning.synthetic.optics import expose
@@ -72,13 +73,13 @@ def synthesize_field(recipe: Recipe, seed: int | Sequence[int], height: int, wid
     plan = sample_plan(rng, recipe, height, width)
     rows = max(32, round(height / plan.rescale))
     columns = max(32, round(width / plan.rescale))
-    edge = None
-    decarburised: Float | None = None
+    edge: Edge | None = None
+    decarburised: Decarburised | None = None
     if plan.surroundings.resin_share > 0:
-        edge = around.specimen_edge(rng, rows, columns, plan.surroundings.resin_share)
+        edge = specimen_edge(rng, rows, columns, plan.surroundings.resin_share)
         if plan.surroundings.decarburised_px > 0:
             reach = plan.surroundings.decarburised_px / plan.rescale
-            decarburised = 1 - soft_step(edge.depth, 0.4 * reach, 1.5 * reach)
+            decarburised = decarburise(edge, reach, plan.surroundings.columns)
     structure = build_structure(rng, rows, columns, plan.structure, decarburised)
     labels = structure.pearlite.astype(np.uint8)
     grains = structure.ferrite_grains()
@@ -102,6 +103,8 @@ def synthesize_field(recipe: Recipe, seed: int | Sequence[int], height: int, wid
         around.add_info_bar(rng, pixels, labels, plan.pixel_size_um)
     if plan.surroundings.scale_bar:
         around.add_scale_bar(rng, pixels, labels, plan.pixel_size_um)
+    if plan.surroundings.letter:
+        around.add_letter(rng, pixels, labels)
     pixels = compress(pixels, plan.camera.jpeg_quality)
     grains[labels != 0] = 0
     return SyntheticField(pixels, labels, connected_labels(grains), plan.pixel_size_um, _plain(plan))
@@ -145,8 +148,8 @@ def _prepare(rng: np.random.Generator, scene: Float, plan: PreparationPlan, roll
             )
 
 
-def _mount(rng: np.random.Generator, scene: Float, edge: around.Edge, plan: FieldPlan) -> None:
-    resin = around.render_resin(rng, edge, plan.surroundings.resin_grey)
+def _mount(rng: np.random.Generator, scene: Float, edge: Edge, plan: FieldPlan) -> None:
+    resin = render_resin(rng, edge, plan.surroundings.resin_grey)
     # Polishing rounds the edge off: it falls out of focus and into the dark.
     reach = float(rng.uniform(1, 12)) / plan.rescale
     scene *= (0.25 + 0.75 * soft_step(edge.depth, -0.3 * reach, reach))[..., None]

@@ -102,6 +102,7 @@ class Recipe:
     decarburised: Annotated[float, Key("share of such edges that are decarburised", 0, 1)] = 0.5
     info_bar: Annotated[float, Key("share of fields with an information bar", 0, 1)] = 0.05
     scale_bar: Annotated[float, Key("share of fields with a burnt-in scale bar", 0, 1)] = 0.12
+    letter: Annotated[float, Key("share of fields with a figure's letter in a corner", 0, 1)] = 0.03
     eyepiece: Annotated[float, Key("share of fields seen through an eyepiece", 0, 1)] = 0.04
     wide_crack: Annotated[float, Key("share of fields with a wide crack", 0, 1)] = 0.02
 

@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from steelquant.learning.synthetic.edge import Decarburised
 from steelquant.learning.synthetic.growth import Tessellation, grow, grow_coarsely, sample_nuclei
+from steelquant.learning.synthetic.inserts import films, paint_islands, paint_plates
 from steelquant.learning.synthetic.noise import (
     Float,
     fractal_noise,
-    pair_values,
     smooth_noise,
     soft_step,
     stretched_noise,
@@ -122,17 +123,18 @@ def merge_slivers(grains: NDArray[np.int32], smallest_px: int) -> NDArray[np.int
 
 
 def build_structure(
-    rng: np.random.Generator, height: int, width: int, plan: StructurePlan, decarburised: Float | None = None
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    plan: StructurePlan,
+    decarburised: Decarburised | None = None,
 ) -> Structure:
-    """Grow one microstructure.
-
-    Parameters
-    ----------
-    decarburised
-        ``(height, width)``, 1 where all carbon has left, 0 in the sound steel; None for sound steel.
-    """
+    """Grow one microstructure; the pearlite fraction is that of the steel that kept its carbon."""
     d = plan.grain_diameter_px
     x, y = _bent_places(rng, height, width, d, plan.waviness)
+    if decarburised is not None:
+        x += decarburised.shift_x_px
+        y += decarburised.shift_y_px
     nuclei = sample_nuclei(
         rng, height, width, d, saturation=plan.saturation, regularity=plan.regularity, aspect=plan.aspect,
         angle_deg=plan.rolling_angle_deg, irregularity=plan.irregularity, facets=plan.facets,
@@ -153,13 +155,13 @@ def build_structure(
         austenite = grow_coarsely(starts, x, y, large, step=2 if large > 40 else 1)
     score = _score(rng, plan, base, austenite, len(nuclei))
     if decarburised is not None:
-        score -= 12 * decarburised
+        score -= 12 * decarburised.loss
     if austenite is not None and plan.film_px > 0:
-        forced |= _films(rng, austenite, plan)
+        forced |= films(rng, austenite, plan.film_px, d)
     if plan.plate_density > 0 and austenite is not None:
-        _paint_plates(rng, inserts, austenite, plan)
+        paint_plates(rng, inserts, austenite, plan.plate_density, d)
     if plan.island_density > 0:
-        _paint_islands(rng, inserts, plan)
+        paint_islands(rng, inserts, plan.island_density, d)
     forced |= inserts > 0
     pearlite = _remainder(score, forced, plan.pearlite_fraction, decarburised)
     smooth = cv2.medianBlur(pearlite.astype(np.uint8), 3).astype(bool)
@@ -224,80 +226,11 @@ def _ragged(rng: np.random.Generator, score: Float, d: float, raggedness: float)
     return np.asarray(moved, np.float32)
 
 
-def _films(rng: np.random.Generator, austenite: Tessellation, plan: StructurePlan) -> NDArray[np.bool_]:
-    height, width = austenite.gap.shape
-    d = plan.grain_diameter_px
-    strength = rng.lognormal(0, 0.45, 4096).astype(np.float32)
-    strength[rng.random(4096) < 0.12] = 0
-    per_segment = strength[pair_values(austenite.first, austenite.second, 7)]
-    uneven = np.exp(np.float32(0.45) * smooth_noise(rng, height, width, max(0.5 * d, 4)))
-    film: NDArray[np.bool_] = austenite.gap < np.float32(plan.film_px) * per_segment * uneven
-    return film
-
-
-def _paint_plates(
-    rng: np.random.Generator, inserts: NDArray[np.int32], austenite: Tessellation, plan: StructurePlan
-) -> None:
-    """Paint sheaves of parallel needles that start at prior-austenite boundaries."""
-    height, width = inserts.shape
-    d = plan.grain_diameter_px
-    rows, columns = np.nonzero(austenite.gap < max(1.5, 0.1 * d))
-    if not len(rows):
-        return
-    sheaves = int(rng.poisson(plan.plate_density * height * width / (d * d * 6))) + 1
-    habit = rng.uniform(0, np.pi, 256)
-    number = int(inserts.max())
-    for start in rng.integers(0, len(rows), min(sheaves, 1500)):
-        x, y = float(columns[start]), float(rows[start])
-        family = habit[austenite.first[rows[start], columns[start]] % 256]
-        angle = family + rng.choice([0.0, np.pi / 3, 2 * np.pi / 3]) + rng.choice([0.0, np.pi])
-        along = np.array([np.cos(angle), np.sin(angle)])
-        across = np.array([-along[1], along[0]])
-        length = d * rng.uniform(0.8, 3.0)
-        thick = max(1.6, length * rng.uniform(0.03, 0.09))
-        place = 0.0
-        for _ in range(int(rng.integers(2, 8))):
-            number += 1
-            place += thick * rng.uniform(1.1, 3.0)
-            width_here = thick * rng.uniform(0.5, 1.3)
-            tilted = along + across * rng.normal(0, 0.04)
-            root = np.array([x, y]) + across * place - tilted * length * rng.uniform(0, 0.15)
-            reach = length * rng.uniform(0.3, 1.1)
-            middle = root + tilted * reach * rng.uniform(0.4, 0.7) + across * reach * rng.normal(0, 0.025)
-            outline = [
-                root - across * width_here * 0.5,
-                middle - across * width_here * rng.uniform(0.2, 0.4),
-                root + tilted * reach,
-                middle + across * width_here * rng.uniform(0.2, 0.4),
-                root + across * width_here * 0.5,
-            ]
-            cv2.fillPoly(inserts, [np.round(np.array(outline) * 8).astype(np.int32)], number, shift=3)
-
-
-def _paint_islands(rng: np.random.Generator, inserts: NDArray[np.int32], plan: StructurePlan) -> None:
-    """Paint small, rounded or angular ferrite grains; those that fall into pearlite remain."""
-    height, width = inserts.shape
-    d = plan.grain_diameter_px
-    count = int(rng.poisson(plan.island_density * height * width / (d * d)))
-    number = int(inserts.max())
-    for _ in range(min(count, 4000)):
-        number += 1
-        radius = max(1.2, 0.5 * d * np.exp(rng.normal(-1.5, 0.5)))
-        corners = int(rng.integers(5, 10))
-        angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
-        reach = radius * rng.uniform(0.6, 1.3, corners)
-        squeeze, turn = np.exp(abs(rng.normal(0, 0.4))), rng.uniform(0, np.pi)
-        u, v = reach * np.cos(angle) * squeeze, reach * np.sin(angle) / squeeze
-        x = rng.uniform(0, width) + u * np.cos(turn) - v * np.sin(turn)
-        y = rng.uniform(0, height) + u * np.sin(turn) + v * np.cos(turn)
-        cv2.fillPoly(inserts, [np.round(np.stack([x, y], -1) * 8).astype(np.int32)], number, shift=3)
-
-
 def _remainder(
-    score: Float, forced: NDArray[np.bool_], fraction: float, decarburised: Float | None
+    score: Float, forced: NDArray[np.bool_], fraction: float, decarburised: Decarburised | None
 ) -> NDArray[np.bool_]:
     """Return where the score is highest, so that the wanted share of the sound steel is pearlite."""
-    sound = np.ones(score.shape, bool) if decarburised is None else decarburised < 0.25
+    sound = np.ones(score.shape, bool) if decarburised is None else decarburised.loss < 0.25
     stride = (slice(None, None, 3), slice(None, None, 3))
     free = (sound & ~forced)[stride]
     pool = score[stride][free]

@@ -1,8 +1,7 @@
-"""What lies in a picture beside steel: mounting resin, an eyepiece's rim, bars and text. All label 255."""
+"""What is drawn or lies over a picture: an eyepiece's rim, bars and text. All of it has the label 255."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,50 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from steelquant.learning.synthetic.noise import Float, fractal_noise, smooth_noise, soft_step, white_noise
-
-
-@dataclass(frozen=True)
-class Edge:
-    """The rim of a mounted specimen.
-
-    Attributes
-    ----------
-    depth
-        ``(height, width)`` distance below the specimen's surface in pixels; negative in the resin.
-    resin
-        ``(height, width)`` bool.
-    """
-
-    depth: Float
-    resin: NDArray[np.bool_]
-
-
-def specimen_edge(rng: np.random.Generator, height: int, width: int, share: float) -> Edge:
-    """Lay the rim of the specimen across the field so that about `share` of it is resin."""
-    side = int(rng.integers(0, 4))
-    tilt = rng.normal(0, 0.06)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    across, along, size = ((y, x, height), (height - y, x, height), (x, y, width), (width - x, y, width))[
-        side
-    ]
-    rough = 0.004 * size * fractal_noise(rng, height, width, max(size * 0.08, 6), 3)
-    depth: Float = across - np.float32(share * size) + np.float32(tilt) * (along - along.mean()) + rough
-    return Edge(depth, depth < 0)
-
-
-def render_resin(rng: np.random.Generator, edge: Edge, grey: float) -> Float:
-    """Return the resin's brightness: a dark gap at the specimen, then mottled plastic with specks."""
-    height, width = edge.depth.shape
-    gap = float(rng.uniform(0, 0.25)) * min(height, width)
-    mottle = 0.25 * fractal_noise(rng, height, width, float(rng.uniform(6, 40)), 3)
-    mottle += 0.1 * white_noise(rng, height, width)
-    plastic = grey * np.maximum(1 + mottle, 0.1)
-    plastic[smooth_noise(rng, height, width, float(rng.uniform(2, 6))) > 2.6] *= 2.2
-    away = soft_step(-edge.depth, gap * 0.9, gap * 1.1 + 2)
-    dark = np.float32(grey * 0.4) * (1 + np.float32(0.2) * mottle)
-    result: Float = (dark + (plastic - dark) * away).astype(np.float32)
-    return result
+from steelquant.learning.synthetic.noise import Float, smooth_noise, soft_step
 
 
 def apply_eyepiece(
@@ -148,6 +104,24 @@ def add_scale_bar(
     pixels[:] = np.rint(pixels * (1 - weight) + np.array(ink, np.float32) * weight).astype(np.uint8)
     # One pixel more than the ink: compression spoils the rim.
     labels[cv2.dilate(cover, np.ones((3, 3), np.uint8)) > 0] = 255
+
+
+def add_letter(rng: np.random.Generator, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    """Print a figure's letter into an upper corner, as published pictures have it, in place."""
+    height, width = labels.shape
+    size = max(10, int(height * rng.uniform(0.04, 0.12)))
+    text = str(rng.choice(["a", "b", "c", "(a)", "(b)", "(d)", "A", "B1", "1", "2"]))
+    ink, paper = ((0, 0, 0), (255, 255, 255)) if rng.random() < 0.5 else ((255, 255, 255), (0, 0, 0))
+    left = size // 3 if rng.random() < 0.7 else width - 2 * size
+    picture = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(picture)
+    x0, y0, x1, y1 = draw.textbbox((left, size // 3), text, font=_font(size))
+    box = (int(x0) - 3, int(y0) - 3, int(x1) + 3, int(y1) + 3)
+    if rng.random() < 0.6:
+        draw.rectangle(box, fill=paper)
+    draw.text((left, size // 3), text, fill=ink, font=_font(size))
+    pixels[:] = np.asarray(picture)
+    labels[max(box[1], 0) : box[3] + 1, max(box[0], 0) : box[2] + 1] = 255
 
 
 def _scale_length(rng: np.random.Generator, width: int, pixel_size_um: float) -> tuple[int, str]:
