@@ -88,7 +88,8 @@ def _show(runs: list[TrainingRun], split: str) -> None:
     """Print the rows of the paper's Table 3, ours above the paper's."""
     from rich.table import Table
 
-    from steelquant.learning.history import PAPER_TABLE_3, clock
+    from steelquant.learning.history import clock
+    from steelquant.learning.paper_results import PAPER_TABLE_3
 
     table = Table(title=f"Training results (paper: Table 3; ours: split {split})")
     for heading in ("model", "train acc %", "train loss", "val acc %", "val loss", "iterations", "time"):

@@ -1,4 +1,4 @@
-"""What a training run measured as it went: rows, their CSV, their curves, and Table 3."""
+"""What a training run measured as it went: rows, their CSV and their curves."""
 
 from __future__ import annotations
 
@@ -39,17 +39,6 @@ class Measurement:
     validation_miou: float
     images_per_second: float
     seconds: float
-
-
-# Muñoz-Rodenas et al. 2024, Table 3: train accuracy %, train loss, validation accuracy %, validation loss,
-# iterations, time on an RTX 3080.
-PAPER_TABLE_3: dict[str, tuple[float, float, float, float, int, str]] = {
-    "unet": (95.874, 0.128, 96.553, 0.095, 320, "00:06:50"),
-    "resnet50": (97.185, 0.068, 97.485, 0.060, 480, "00:08:14"),
-    "resnet18": (97.229, 0.068, 97.177, 0.071, 480, "00:04:49"),
-    "mobilenetv2": (97.379, 0.063, 97.969, 0.050, 480, "00:07:41"),
-    "segnet": (95.359, 0.236, 96.773, 0.169, 963, "00:20:23"),
-}
 
 
 def write_history(path: Path, rows: list[Measurement]) -> None:
