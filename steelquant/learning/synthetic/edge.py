@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.learning.synthetic.noise import Float, fractal_noise, smooth_noise, soft_step, white_noise
+from steelquant.learning.synthetic.noise import (
+    Float,
+    fractal_noise,
+    smooth_noise,
+    soft_step,
+    stretched_noise,
+    white_noise,
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,11 @@ def render_resin(rng: np.random.Generator, edge: Edge, grey: float) -> Float:
     gap = float(rng.uniform(0, 0.25)) * min(height, width)
     mottle = 0.25 * fractal_noise(rng, height, width, float(rng.uniform(6, 40)), 3)
     mottle += 0.1 * white_noise(rng, height, width)
+    # Grinding smears the plastic.
+    smear = float(rng.uniform(0.05, 0.4))
+    mottle += smear * stretched_noise(
+        rng, height, width, 60, float(rng.uniform(2, 9)), float(rng.uniform(0, 180))
+    )
     plastic = grey * np.maximum(1 + mottle, 0.1)
     plastic[smooth_noise(rng, height, width, float(rng.uniform(2, 6))) > 2.6] *= 2.2
     away = soft_step(-edge.depth, gap * 0.9, gap * 1.1 + 2)

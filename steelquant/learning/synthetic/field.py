@@ -151,7 +151,7 @@ def _prepare(rng: np.random.Generator, scene: Float, plan: PreparationPlan, roll
 def _mount(rng: np.random.Generator, scene: Float, edge: Edge, plan: FieldPlan) -> None:
     resin = render_resin(rng, edge, plan.surroundings.resin_grey)
     # Polishing rounds the edge off: it falls out of focus and into the dark.
-    reach = float(rng.uniform(1, 12)) / plan.rescale
+    reach = float(np.exp(rng.uniform(0, np.log(60)))) / plan.rescale
     scene *= (0.25 + 0.75 * soft_step(edge.depth, -0.3 * reach, reach))[..., None]
     scene[edge.resin] = resin[edge.resin][:, None] * rng.uniform(0.85, 1.15, 3).astype(np.float32)
 

@@ -11,6 +11,7 @@ from steelquant.learning.synthetic.recipe import Recipe
 
 
 def draw_optics(draw: Draw, recipe: Recipe, pixel_size_um: float, ugly: tuple[str, ...]) -> OpticsPlan:
+    """Draw the light and the lens; `pixel_size_um` is that of the rendered field."""
     # Objectives that make sense at this pixel size, from low to high power.
     aperture = float(np.clip(0.2 / pixel_size_um, 0.12, 0.95)) * draw.uniform((0.6, 1.0))
     psf = float(np.clip(resolution_sigma_um(aperture) / pixel_size_um, 0.4, 1.4))
@@ -33,6 +34,7 @@ def draw_optics(draw: Draw, recipe: Recipe, pixel_size_um: float, ugly: tuple[st
 
 
 def draw_camera(draw: Draw, recipe: Recipe, pearlite_grey: float, ugly: tuple[str, ...]) -> CameraPlan:
+    """Draw the camera; `pearlite_grey` keeps the phases from clipping alike or drowning in noise."""
     rng = draw.rng
     exposure = draw.uniform(recipe.exposure)
     if "overexposed" in ugly:

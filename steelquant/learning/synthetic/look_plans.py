@@ -14,6 +14,7 @@ from steelquant.learning.synthetic.structure import StructurePlan
 def draw_pearlite(
     draw: Draw, recipe: Recipe, structure: StructurePlan, rescale: float, faint: bool
 ) -> PearlitePlan:
+    """Draw the look of pearlite; `faint` makes it only a little darker than ferrite."""
     grey = draw.uniform(recipe.faint_pearlite_grey) if faint else draw.log(recipe.pearlite_grey)
     d = structure.grain_diameter_px
     warm, cold = _tints(draw)
@@ -59,6 +60,7 @@ def _tints(draw: Draw) -> tuple[tuple[float, float, float], tuple[float, float, 
 
 
 def draw_ferrite(draw: Draw, recipe: Recipe, d: float, rescale: float, overetched: bool) -> FerritePlan:
+    """Draw the look of ferrite with grains of diameter `d` in pixels of the rendered field."""
     shaded = draw.happens(0.8 if overetched else recipe.shaded)
     depth = draw.uniform(recipe.boundary_depth) if draw.happens(0.7) else draw.log(recipe.boundary_depth)
     width = draw.log(recipe.boundary_width_px) / rescale
