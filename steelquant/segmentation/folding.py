@@ -27,7 +27,7 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
     """
     probe = torch.randn(1, 3, _PROBE_PX, _PROBE_PX, generator=torch.Generator().manual_seed(0))
     folded = copy.deepcopy(network)
-    with torch.inference_mode():
+    with torch.no_grad():
         for first, second in _pairs(folded, probe):
             convolution, norm = folded.get_submodule(first), folded.get_submodule(second)
             assert isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d)
@@ -58,7 +58,7 @@ def _pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
 
     for name, module in network.named_modules():
         watch(name, module)
-    with torch.inference_mode():
+    with torch.no_grad():
         network(probe)
     for hook in hooks:
         hook.remove()

@@ -1,0 +1,101 @@
+"""Engines whose answer is known without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from steelquant.networks.weights import WeightsMetadata, read_metadata
+from steelquant.segmentation import SegmentationRun, pipeline, segment
+
+
+class ThresholdEngine:
+    """Dark is pearlite: the logit of class 1 is ``(128 - green) / 16``, that of class 0 is 0."""
+
+    name = "threshold"
+
+    def __init__(self, device: str = "cpu", most_px: float = float("inf")) -> None:
+        self.device = device
+        self.most_px = most_px
+        self.shapes: list[tuple[int, ...]] = []
+
+    def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.shapes.append(tiles.shape)
+        if np.prod(tiles.shape[:3]) > self.most_px:
+            raise MemoryError("too much for this engine")
+        logits = np.zeros((len(tiles), 2, *tiles.shape[1:3]), np.float32)
+        logits[:, 1] = (128 - tiles[..., 1].astype(np.float32)) / 16
+        return logits
+
+    def on_cpu(self) -> ThresholdEngine | None:
+        return None if self.device == "cpu" else ThresholdEngine()
+
+
+@pytest.fixture
+def engine() -> ThresholdEngine:
+    return ThresholdEngine()
+
+
+@pytest.fixture
+def make_engine() -> Callable[..., ThresholdEngine]:
+    return ThresholdEngine
+
+
+@pytest.fixture(scope="session")
+def texture() -> Callable[[int, int], NDArray[np.uint8]]:
+    """Random fields with structure of several sizes, the same for the same size."""
+
+    def make(height: int, width: int) -> NDArray[np.uint8]:
+        rng = np.random.default_rng(height * 10_007 + width)
+        coarse = rng.integers(0, 256, (height // 9 + 1, width // 9 + 1, 3), np.uint8)
+        large = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+        return np.clip(large + rng.integers(-20, 21, large.shape), 0, 255).astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A weight file whose header is right; its tensors are not needed where the engine is known."""
+    path = tmp_path / "weights" / "mobilenetv2.safetensors"
+    path.parent.mkdir()
+    header = {"steelquant": WeightsMetadata("mobilenetv2").to_json()}
+    save_file({"unused": np.zeros(1, np.float32)}, path, metadata=header)
+    return path
+
+
+@pytest.fixture
+def threshold_run(
+    engine: ThresholdEngine, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., SegmentationRun]:
+    """``segment`` with the threshold engine in place of a network."""
+
+    def load(path: Path, device: str) -> tuple[ThresholdEngine, WeightsMetadata]:
+        return engine, read_metadata(path)
+
+    monkeypatch.setattr(pipeline, "load_engine", load)
+    return partial(segment, weights=weights)
+
+
+@pytest.fixture
+def micrographs(tmp_path: Path, texture: Callable[[int, int], NDArray[np.uint8]]) -> Path:
+    """Three small calibrated fields, their names in natural but not in alphabetical order."""
+    folder = tmp_path / "micrographs"
+    folder.mkdir()
+    for place, size in ((2, (120, 150)), (10, (260, 300)), (9, (40, 30))):
+        tifffile.imwrite(
+            folder / f"field_{place}.tif",
+            texture(*size),
+            photometric="rgb",
+            resolution=(20_000, 20_000),
+            resolutionunit="CENTIMETER",
+        )
+    return folder
