@@ -117,7 +117,7 @@ def _from_float(samples: NDArray[Any], path: Path, notes: list[str]) -> NDArray[
     notes.append(
         f"floating point samples scaled linearly to 8 bits as 0–{top} (brightest pixel {highest:.6g})"
     )
-    return np.rint(samples * (255.0 / top)).astype(np.uint8)
+    return np.rint(samples.astype(np.float32) * np.float32(255 / top)).astype(np.uint8)
 
 
 def _scaled(samples: NDArray[Any], top: int) -> NDArray[np.uint8]:

@@ -6,8 +6,9 @@
 4. Grey values, or palette indices, that are labels of the class table are those; 255 is excluded.
 
 Grey values count as stored: an inverting look-up table of ImageJ changes what is drawn, not the foreground,
-which is 255 either way. Where two readings contradict each other, where the mask was blurred by JPEG or has
-transparent pixels, or where a value is no label, the file is refused by name.
+which is 255 either way; the same holds for arrays saved with tifffile. Where two readings contradict each
+other, where the mask was blurred by JPEG or has transparent pixels, or where a value is no label, the file
+is refused by name.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from steelquant.micrograph.picture import Picture
 
 EXCLUDED_COLOUR = (128, 128, 128)
 """Drawn for excluded pixels, and read as them from masks in colour."""
+
+_WRITERS_OF_NUMBERS = ("ImageJ=", '{"shape":')
+"""How ImageJ and tifffile begin their descriptions: there "white is zero" says nothing about the numbers."""
 
 _INVERTED_RAMP = np.arange(255, -1, -1)
 
@@ -77,7 +81,7 @@ def foreign_labels(picture: Picture, classes: tuple[PhaseClass, ...], path: Path
         return _from_palette(np.asarray(picture.samples), picture.palette, classes, path)
     if picture.model != "grey":
         raise FileError(path, f"is in {picture.model.upper()}, as no mask is; save it as PNG or TIFF")
-    if picture.min_is_white and not picture.description.startswith("ImageJ="):
+    if picture.min_is_white and not picture.description.startswith(_WRITERS_OF_NUMBERS):
         raise FileError(
             path,
             "stores white as zero, so that it is unclear which phase is which; "

@@ -111,12 +111,18 @@ def _fields(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
     tiff.pages.useframes = False
     pages: list[Any] = [
         page
-        for page in cast("Any", tiff.pages)
+        for page in (cast("Any", entry).aspage() for entry in tiff.pages)  # whole pages, also of LSM files
         if not page.subfiletype & _REDUCED_OR_MASK and page.tags.valueof(255) != _OLD_REDUCED
     ]
     width = max((page.imagewidth for page in pages), default=0)
     height = max((page.imagelength for page in pages), default=0)
-    fields = [page for page in pages if 2 * page.imagewidth > width + 1 or 2 * page.imagelength > height + 1]
+    fields = [
+        page
+        for page in pages
+        if (page.imagewidth, page.imagelength) == (width, height)
+        or 2 * page.imagewidth > width + 1
+        or 2 * page.imagelength > height + 1
+    ]
     if not fields:
         raise FileError(path, "holds no picture")
     if tiff.is_imagej and len(fields) == 1:
