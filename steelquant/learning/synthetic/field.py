@@ -118,8 +118,8 @@ def _scene(rng: np.random.Generator, structure: Structure, plan: FieldPlan) -> F
     grey = render_ferrite(rng, structure.base, structure.inserts, count, plan.ferrite)
     scene = np.repeat(grey[..., None], 3, axis=2)
     if pearlite.any():
-        dark, tint = render_pearlite(rng, height, width, plan.pearlite)
-        np.copyto(scene, dark[..., None] * tint, where=pearlite[..., None])
+        dark, tint = render_pearlite(rng, pearlite, plan.pearlite)
+        scene[pearlite] = dark[:, None] * tint
         apply_interface(rng, scene, pearlite, plan.ferrite)
     if plan.preparation.etch_unevenness > 0:
         scene = 1 + (scene - 1) * uneven_etch(rng, height, width, plan.preparation.etch_unevenness)[..., None]

@@ -142,7 +142,7 @@ def _scatter(
 
 def _swallowed(place: NDArray[np.float64], time: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which nuclei would appear where another grain has already grown (Avrami's phantoms)."""
-    near = min(33, len(place))
+    near = min(21, len(place))
     if near < 2:
         return np.zeros(len(place), bool)
     distance, index = cKDTree(place).query(place, k=near)

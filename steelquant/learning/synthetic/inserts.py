@@ -88,16 +88,20 @@ def paint_islands(
     """
     d = grain_diameter_px
     height, width = inserts.shape
-    count = int(rng.poisson(density * height * width / (d * d)))
-    number = int(inserts.max())
-    for _ in range(min(count, 4000)):
-        number += 1
-        radius = max(1.2, 0.5 * d * np.exp(rng.normal(-1.5, 0.5)))
-        corners = int(rng.integers(5, 10))
-        angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
-        reach = radius * rng.uniform(0.6, 1.3, corners)
-        squeeze, turn = np.exp(abs(rng.normal(0, 0.4))), rng.uniform(0, np.pi)
-        u, v = reach * np.cos(angle) * squeeze, reach * np.sin(angle) / squeeze
-        x = rng.uniform(0, width) + u * np.cos(turn) - v * np.sin(turn)
-        y = rng.uniform(0, height) + u * np.sin(turn) + v * np.cos(turn)
-        cv2.fillPoly(inserts, [np.round(np.stack([x, y], -1) * 8).astype(np.int32)], number, shift=3)
+    count = min(int(rng.poisson(density * height * width / (d * d))), 4000)
+    first = int(inserts.max()) + 1
+    radius = np.maximum(1.2, 0.5 * d * np.exp(rng.normal(-1.5, 0.5, count)))[:, None]
+    used = rng.integers(5, 10, count)
+    corner = rng.uniform(0, 2 * np.pi, (count, 9))
+    corner[np.arange(9) >= used[:, None]] = np.inf
+    corner.sort(axis=1)
+    angle = np.where(np.isinf(corner), 0, corner)
+    reach = radius * rng.uniform(0.6, 1.3, (count, 9))
+    squeeze = np.exp(np.abs(rng.normal(0, 0.4, (count, 1))))
+    turn = rng.uniform(0, np.pi, (count, 1))
+    u, v = reach * np.cos(angle) * squeeze, reach * np.sin(angle) / squeeze
+    x = rng.uniform(0, width, (count, 1)) + u * np.cos(turn) - v * np.sin(turn)
+    y = rng.uniform(0, height, (count, 1)) + u * np.sin(turn) + v * np.cos(turn)
+    outlines = np.round(np.stack([x, y], -1) * 8).astype(np.int32)
+    for number, (outline, corners) in enumerate(zip(outlines, used.tolist(), strict=True), first):
+        cv2.fillPoly(inserts, [outline[:corners]], number, shift=3)

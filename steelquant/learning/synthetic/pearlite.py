@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.learning.synthetic.growth import Nuclei, grow_coarsely, sample_nuclei
-from steelquant.learning.synthetic.noise import Float, fractal_noise, smooth_noise, soft_step, white_noise
+from steelquant.learning.synthetic.growth import Nuclei, grow, sample_nuclei
+from steelquant.learning.synthetic.noise import Float, smooth_noise, soft_step
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,44 @@ class PearlitePlan:
 
 
 def render_pearlite(
-    rng: np.random.Generator, height: int, width: int, plan: PearlitePlan
+    rng: np.random.Generator, pearlite: NDArray[np.bool_], plan: PearlitePlan
 ) -> tuple[Float, Float]:
-    """Return the grey of pearlite everywhere, ``(height, width)``, and its tint, ``(height, width, 3)``."""
+    """Return what pearlite looks like where it is, for the N true pixels of a ``(height, width)`` mask.
+
+    Returns
+    -------
+    grey
+        ``(N,)`` brightness against clean ferrite.
+    tint
+        ``(N, 3)`` factors on red, green and blue.
+    """
+    height, width = pearlite.shape
     d = plan.colony_px
-    x = np.arange(width, dtype=np.float32)[None, :]
-    y = np.arange(height, dtype=np.float32)[:, None]
+    at = np.flatnonzero(pearlite)
+
+    def noise(scale_px: float) -> Float:
+        return smooth_noise(rng, height, width, scale_px).ravel()[at]
+
     nuclei = sample_nuclei(rng, height, width, d, irregularity=0.8, facets=0.6)
-    colony, gap = _colonies(rng, nuclei, x, y, d)
+    colony, gap = _colonies(rng, nuclei, pearlite.shape, at, d)
     looks = _looks(rng, nuclei, height, width, plan)
 
-    p, q = _along_lamellae(rng, x, y, colony, looks, plan)
+    reach = max(14 * plan.spacing_px, 0.3 * d, 10)
+    sway = np.float32(0.16 * plan.curvature * reach)
+    u = (at % width).astype(np.float32) + sway * noise(reach)
+    v = (at // width).astype(np.float32) + sway * noise(reach)
+    cosine, sine = np.cos(looks.angle)[colony], np.sin(looks.angle)[colony]
+    p, q = cosine * u + sine * v, cosine * v - sine * u
     streaks = _streaks(rng, p, q, max(2.2, 2.2 * plan.spacing_px), plan.streak_ratio)
     fibres = _streaks(rng, p, q, max(1.1, 0.7 * plan.spacing_px), plan.streak_ratio)
-    mottle = fractal_noise(rng, height, width, max(0.5 * d, 4), 2)
-    grain = white_noise(rng, height, width)
-    blotch = smooth_noise(rng, height, width, max(1.5 * plan.spacing_px, 2.5))
+    mottle = np.float32(0.86) * noise(max(0.5 * d, 4)) + np.float32(0.51) * noise(max(0.25 * d, 2))
+    blotch = noise(max(1.5 * plan.spacing_px, 2.5))
+    grain = rng.standard_normal(len(at), dtype=np.float32)
     texture = 0.16 * mottle + 0.2 * streaks + 0.16 * fibres + 0.16 * blotch + 0.1 * grain
 
-    swing = looks.swing[colony] * soft_step(mottle + streaks, -1.8, 0.6)
     wave = 0.5 + 0.5 * np.sin(looks.turns[colony] * p + np.float32(1.3) * fibres)
-    shape = looks.shape[colony]
-    lamellae = wave + shape * wave * (wave - 1)
+    lamellae = wave + looks.shape[colony] * wave * (wave - 1)
+    swing = looks.swing[colony] * soft_step(mottle + streaks, -1.8, 0.6)
     grey = looks.grey[colony] * np.exp(np.float32(plan.mottling) * texture)
     grey += swing * (1.05 - grey) * (lamellae - 0.3)
     # Colony borders show as fine dark or bright seams in places.
@@ -83,9 +99,9 @@ def render_pearlite(
     warmth = np.clip(looks.warmth[colony] + np.float32(0.15) * mottle, 0, 1)
     # Bright lamellae are ferrite and have its colour.
     fading = np.clip(1.25 - grey, 0.25, 1)
-    tint = np.empty((height, width, 3), np.float32)
+    tint = np.empty((len(at), 3), np.float32)
     for channel, (warm, cold) in enumerate(zip(plan.warm, plan.cold, strict=True)):
-        tint[..., channel] = 1 + fading * (np.float32(cold - 1) + warmth * np.float32(warm - cold))
+        tint[:, channel] = 1 + fading * (np.float32(cold - 1) + warmth * np.float32(warm - cold))
     return grey, tint
 
 
@@ -125,37 +141,31 @@ def _looks(rng: np.random.Generator, nuclei: Nuclei, height: int, width: int, pl
 
 
 def _colonies(
-    rng: np.random.Generator, nuclei: Nuclei, x: Float, y: Float, diameter_px: float
+    rng: np.random.Generator,
+    nuclei: Nuclei,
+    shape: tuple[int, ...],
+    at: NDArray[np.intp],
+    diameter_px: float,
 ) -> tuple[NDArray[np.int32], Float]:
-    """Return each pixel's colony and its gap, decided in steps of two pixels."""
-    height, width = y.size, x.size
+    """Return the colony of the pixels `at` and their gap; both are decided in steps of two pixels."""
+    rows, columns = (-(-size // 2) for size in shape)
     places: list[Float] = []
-    for place in (x, y):
-        bend = np.float32(0.12 * diameter_px) * smooth_noise(rng, height, width, diameter_px * 0.5)
-        fray = np.float32(0.03 * diameter_px) * smooth_noise(rng, height, width, max(0.1 * diameter_px, 2))
+    for place in np.ix_(2 * np.arange(rows, dtype=np.float32), 2 * np.arange(columns, dtype=np.float32)):
+        bend = np.float32(0.12 * diameter_px) * smooth_noise(rng, rows, columns, diameter_px * 0.25)
+        fray = np.float32(0.03 * diameter_px) * smooth_noise(rng, rows, columns, max(0.05 * diameter_px, 1))
         places.append(place + bend + fray)
-    grown = grow_coarsely(nuclei, places[0], places[1], diameter_px, step=2)
-    return grown.first, grown.gap
-
-
-def _along_lamellae(
-    rng: np.random.Generator, x: Float, y: Float, colony: NDArray[np.int32], looks: _Looks, plan: PearlitePlan
-) -> tuple[Float, Float]:
-    """Return each pixel's place across and along its colony's lamellae, which bend together."""
-    height, width = colony.shape
-    reach = max(14 * plan.spacing_px, 0.3 * plan.colony_px, 10)
-    sway = np.float32(0.16 * plan.curvature * reach)
-    u = x + sway * smooth_noise(rng, height, width, reach)
-    v = y + sway * smooth_noise(rng, height, width, reach)
-    cosine, sine = np.cos(looks.angle)[colony], np.sin(looks.angle)[colony]
-    return cosine * u + sine * v, cosine * v - sine * u
+    y, x = places
+    grown = grow(nuclei, x, y, diameter_px / 2, neighbours=8, candidates=5)
+    coarse = at // shape[1] // 2 * columns + at % shape[1] // 2
+    return grown.first.ravel()[coarse], grown.gap.ravel()[coarse]
 
 
 def _streaks(rng: np.random.Generator, p: Float, q: Float, across_px: float, ratio: float) -> Float:
-    """Return noise of about unit standard deviation drawn out along the lamellae."""
+    """Return noise of about unit standard deviation drawn out along the lamellae, at N places."""
     texture = rng.standard_normal((256, 256), dtype=np.float32) * np.float32(1.45)
     scale = np.float32(1 / across_px)
-    drawn = cv2.remap(
-        texture, p * scale, q * (scale / np.float32(ratio)), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-    )
-    return np.asarray(drawn, np.float32)
+    # OpenCV takes no side above 32,767.
+    sheet = (-(-len(p) // 4096), 4096)
+    maps = (np.resize(p * scale, sheet), np.resize(q * (scale / np.float32(ratio)), sheet))
+    drawn = cv2.remap(texture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.asarray(drawn, np.float32).ravel()[: len(p)]
