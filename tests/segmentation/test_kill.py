@@ -130,9 +130,8 @@ def tiny_disk(tmp_path):
     mount = shutil.which("mount")
     if sys.platform != "linux" or mount is None or os.geteuid() != 0:
         pytest.skip("only root can make a small disk")
-    if subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=150k", "tmpfs", place], capture_output=True
-    ).returncode:
+    command = [mount, "-t", "tmpfs", "-o", "size=150k", "tmpfs", place]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("no small disk can be made here")
     yield place
     subprocess.run(["umount", place], check=True)

@@ -13,7 +13,7 @@ SMALL = Tiling(tile_px=256, overlap_px=64, margin_px=16, stride_px=16, batch=1)
 
 
 def _predictor(engine, tiling=SMALL, **options):
-    return Predictor(engine, tiling, tell=lambda message: pytest.fail(message), **options)
+    return Predictor(engine, tiling, tell=pytest.fail, **options)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (640, 3), (257, 255), (601, 777)])
