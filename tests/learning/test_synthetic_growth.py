@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from steelquant.learning.synthetic.growth import Nuclei, grow, sample_nuclei
-from steelquant.learning.synthetic.structure import merge_slivers
+from steelquant.learning.synthetic.structure import merge_slivers, without_threads
 
 
 def places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,3 +102,19 @@ def test_slivers_join_their_stretch_of_ferrite_but_islands_stay() -> None:
     assert (merged[2:4, 10:12] == 1).all()
     assert (merged[6:8, 16:18] == 3).all()
     assert ((merged > 0) == (grains > 0)).all()
+
+
+def test_threads_of_pearlite_go_but_bodies_and_their_tips_stay() -> None:
+    pearlite = np.zeros((60, 60), bool)
+    pearlite[10:30, 10:30] = True
+    pearlite[19:21, 30:58] = True  # a thread, two pixels wide, that starts at the body
+    pearlite[45:47, 5:50] = True  # a thread alone
+
+    kept = without_threads(pearlite, 5)
+
+    assert kept[11:29, 11:29].all()
+    assert kept[19:21, 30:34].all()
+    assert not kept[19:21, 42:].any()
+    assert not kept[40:].any()
+    assert not (kept & ~pearlite).any()
+    assert without_threads(pearlite, 0)[45:47, 7:48].all()

@@ -59,21 +59,33 @@ def _tints(draw: Draw) -> tuple[tuple[float, float, float], tuple[float, float, 
     return stronger(palettes[index][0]), stronger(palettes[index][1])
 
 
-def draw_ferrite(draw: Draw, recipe: Recipe, d: float, rescale: float, overetched: bool) -> FerritePlan:
-    """Draw the look of ferrite with grains of diameter `d` in pixels of the rendered field."""
+def draw_ferrite(
+    draw: Draw,
+    recipe: Recipe,
+    structure: StructurePlan,
+    pearlite_grey: float,
+    rescale: float,
+    overetched: bool,
+) -> FerritePlan:
+    """Draw the look of ferrite, such that it can still be told from this structure's pearlite."""
+    d = structure.grain_diameter_px
     shaded = draw.happens(0.8 if overetched else recipe.shaded)
     depth = draw.uniform(recipe.boundary_depth) if draw.happens(0.7) else draw.log(recipe.boundary_depth)
     width = draw.log(recipe.boundary_width_px) / rescale
+    if structure.thinnest_px == 0:
+        # Fine threads of pearlite and dark boundaries in one field look alike.
+        depth, width, overetched = min(depth, 0.5 * (1 - pearlite_grey)), min(width, 1.0 / rescale), False
+    span = 1 - pearlite_grey
     return FerritePlan(
         boundary_depth=max(depth, draw.uniform((0.4, 0.9))) if overetched else depth,
         # In a picture of tiny grains wide boundaries would leave no ferrite to see.
         boundary_px=min(width * draw.uniform((1.0, 2.2)) if overetched else width, 0.05 * d + 0.4),
         boundary_hidden=draw.uniform((0.0, 0.2)) if overetched else draw.uniform((0.05, 0.75)),
         interface_depth=draw.uniform((0.0, 0.6)) if draw.happens(0.4) else 0.0,
-        shade_spread=draw.log((0.005, 0.05)) * (2.0 if overetched else 1.0),
+        shade_spread=min(draw.log((0.005, 0.05)) * (2.0 if overetched else 1.0), 0.12 * span),
         dark_grain_share=draw.uniform((0.03, 0.4)) if shaded else 0.0,
-        dark_grain_depth=draw.uniform((0.08, 0.35)),
-        texture=draw.log((0.004, 0.05)) * (1.5 if overetched else 1.0),
+        dark_grain_depth=min(draw.uniform((0.08, 0.4)), 0.5 * span),
+        texture=min(draw.log((0.004, 0.05)) * (1.5 if overetched else 1.0), 0.2 * span),
         pit_density=draw.log((0.001, 0.03)) if draw.happens(recipe.stippled) else 0.0,
         pit_depth=draw.uniform((0.15, 0.8)),
         bright_rim=draw.uniform((0.1, 0.7)) if draw.happens(0.12) else 0.0,

@@ -41,6 +41,8 @@ class StructurePlan:
         0: pearlite is what the growing ferrite left over; 1: whole grains are pearlite.
     unevenness
         Weight of bands or clusters against the local arrangement.
+    thinnest_px
+        Threads of pearlite thinner than this are ferrite; 0 keeps all.
     film_px, plate_density, island_density
         Thickness of allotriomorphic films on the prior-austenite boundaries, Widmanstätten plates and
         ferrite islands per grain area; 0 for none.
@@ -61,6 +63,7 @@ class StructurePlan:
     unevenness: float
     band_width: float
     austenite_ratio: float
+    thinnest_px: float
     film_px: float
     plate_density: float
     island_density: float
@@ -163,11 +166,8 @@ def build_structure(
     if plan.island_density > 0:
         paint_islands(rng, inserts, plan.island_density, d)
     forced |= inserts > 0
-    pearlite = _remainder(score, forced, plan.pearlite_fraction, decarburised)
-    smooth = cv2.medianBlur(pearlite.astype(np.uint8), 3).astype(bool)
-    # Films a pixel or two wide would not survive the smoothing of the rest.
-    smooth &= ~forced
-    return Structure(smooth, base, inserts, smallest)
+    pearlite = _remainder(score, forced, plan, decarburised)
+    return Structure(pearlite, base, inserts, smallest)
 
 
 def _bent_places(
@@ -227,7 +227,7 @@ def _ragged(rng: np.random.Generator, score: Float, d: float, raggedness: float)
 
 
 def _remainder(
-    score: Float, forced: NDArray[np.bool_], fraction: float, decarburised: Decarburised | None
+    score: Float, forced: NDArray[np.bool_], plan: StructurePlan, decarburised: Decarburised | None
 ) -> NDArray[np.bool_]:
     """Return where the score is highest, so that the wanted share of the sound steel is pearlite."""
     sound = np.ones(score.shape, bool) if decarburised is None else decarburised.loss < 0.25
@@ -236,7 +236,29 @@ def _remainder(
     pool = score[stride][free]
     if not len(pool):
         return ~forced
-    share = min(1.0, fraction * float(sound[stride].sum()) / len(pool))
-    threshold = np.float32(np.quantile(pool, 1 - share))
-    remainder: NDArray[np.bool_] = (score >= threshold) & ~forced
+    wanted = plan.pearlite_fraction * float(sound[stride].sum()) / len(pool)
+    share = min(1.0, wanted)
+    for _ in range(3):
+        threshold = np.float32(np.quantile(pool, 1 - share))
+        remainder = without_threads((score >= threshold) & ~forced, plan.thinnest_px) & ~forced
+        got = max(float(remainder[stride][free].mean()), 1e-3)
+        if abs(got - wanted) < 0.01 or share == 1:
+            break
+        share = min(1.0, share * wanted / got)
     return remainder
+
+
+def without_threads(pearlite: NDArray[np.bool_], thinnest_px: float) -> NDArray[np.bool_]:
+    """Return pearlite without specks and without threads thinner than wanted; wedges keep their tips.
+
+    Threads of pearlite between ferrite grains look like etched boundaries, which are ferrite: a field
+    that has both would teach what no one can see.
+    """
+    smooth = cv2.medianBlur(pearlite.astype(np.uint8), 3)
+    if thinnest_px > 1:
+        size = round(thinnest_px)
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+        tips = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1))
+        bodies = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, kernel)
+        smooth = cv2.bitwise_and(smooth, cv2.dilate(bodies, tips))
+    return smooth.astype(bool)
