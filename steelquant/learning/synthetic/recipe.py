@@ -41,7 +41,7 @@ class Recipe:
     pure_pearlite: Annotated[float, Key("share of fields without ferrite", 0, 1)] = 0.02
     grain_diameter_px: Annotated[
         Range, Key("mean ferrite grain diameter (circle of equal area)", 6, 2000)
-    ] = (12, 180)
+    ] = (10, 180)
     saturation: Annotated[
         Range, Key("share of nuclei present from the start: 0 continuous, 1 site-saturated", 0, 1)
     ] = (0.0, 1.0)
