@@ -39,6 +39,8 @@ class Quantity:
         Whether it is empty in fields that are not calibrated.
     is_compared
         Whether specimens are compared in it.
+    is_on_page
+        Whether its mean stands on the printed page of the Summary.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Quantity:
     single: Callable[[FieldResult], Estimate] | None = None
     needs_scale: bool = False
     is_compared: bool = False
+    is_on_page: bool = False
 
 
 def quantities_of(classes: Sequence[PhaseClass]) -> tuple[Quantity, ...]:
@@ -78,6 +81,7 @@ def _fraction(phase: str, *, is_compared: bool) -> Quantity:
         value,
         lambda field: field.intervals[phase].as_estimate().scaled(100),
         is_compared=is_compared,
+        is_on_page=True,
     )
 
 
@@ -133,6 +137,7 @@ def _fineness(phase: str) -> list[Quantity]:
             scaled("mean_intercept_px", 1),
             needs_scale=True,
             is_compared=True,
+            is_on_page=True,
         ),
         Quantity(
             f"{label} mean free path (µm)",
@@ -140,6 +145,7 @@ def _fineness(phase: str) -> list[Quantity]:
             f"Mean distance between features of {phase}, λ = (1 − A_A)/N_L (E1245).",
             scaled("mean_free_path_px", 1),
             needs_scale=True,
+            is_on_page=True,
         ),
         Quantity(
             f"{label} mean area (µm²)",
@@ -167,7 +173,7 @@ def _carbon() -> Quantity:
         return estimate_carbon(field.intervals["pearlite"].as_estimate()).carbon_wt_percent
 
     meaning = "Carbon by the lever rule, f·(0.76 − 0.022) + 0.022; see the assumptions."
-    return Quantity(CARBON, "0.000", meaning, value, single)
+    return Quantity(CARBON, "0.000", meaning, value, single, is_on_page=True)
 
 
 def estimate_over(quantity: Quantity, fields: Sequence[FieldResult]) -> Estimate:

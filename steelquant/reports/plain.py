@@ -1,0 +1,100 @@
+"""The report for programs: one CSV file per table and one JSON file; the same masks give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steelquant import __version__
+from steelquant.micrograph.files import atomic_write, write_json
+from steelquant.reports.parameters import parameters
+from steelquant.reports.table import Cell, Table
+
+if TYPE_CHECKING:
+    from steelquant.stereology.quantify import Quantification
+    from steelquant.stereology.summary import SpecimenResult
+
+FORMAT = "steelquant report 1"
+
+_FORMULA = re.compile(r"[=@\t\r]|[+-].*[(|!]", re.DOTALL)
+"""Texts that a spreadsheet would run when it opens the CSV; a name such as ``-40C_1`` is not among them."""
+
+
+def write_csv(path: Path, table: Table) -> None:
+    """Write a table as UTF-8 CSV with Excel's mark, comma and decimal point.
+
+    Numbers have up to nine significant digits, which is more than is measured; a text that a spreadsheet
+    would take for a formula gets an apostrophe in front.
+    """
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([column.name for column in table.columns])
+        writer.writerows(_plain_row(row) for row in table.rows())
+
+
+def _plain_row(row: Iterable[Cell]) -> list[str]:
+    return [
+        f"{value:.9g}"
+        if isinstance(value, float)
+        else ""
+        if value is None
+        else _harmless(value)
+        if isinstance(value, str)
+        else str(value)
+        for value in row
+    ]
+
+
+def _harmless(text: str) -> str:
+    encodable = text.encode("utf-8", "replace").decode()
+    return f"'{encodable}" if _FORMULA.match(encodable) else encodable
+
+
+def write_summary_json(path: Path, result: Quantification, tables: Iterable[Table]) -> None:
+    """Write everything but the features as JSON: specimens, then each table by its columns' names."""
+    write_json(
+        path,
+        {
+            "format": FORMAT,
+            "version": __version__,
+            "parameters": {row.name: row.value for row in parameters(result)},
+            "specimens": [_specimen(specimen) for specimen in result.specimens],
+            **{
+                table.title.casefold(): [
+                    dict(zip((column.name for column in table.columns), row, strict=True))
+                    for row in table.rows()
+                ]
+                for table in tables
+                if table.title not in ("Specimens", "Features")
+            },
+            "failures": [{"mask": str(error.path), "problem": error.problem} for error in result.failures],
+            "warnings": list(result.warnings),
+        },
+    )
+
+
+def _specimen(specimen: SpecimenResult) -> dict[str, Any]:
+    return {
+        "Specimen": specimen.name,
+        "details": dict(specimen.details),
+        "fields": [field.source.name for field in specimen.fields],
+        "verdict": None if specimen.verdict is None else str(specimen.verdict),
+        "fields_needed": specimen.fields_needed,
+        "remarks": list(specimen.remarks),
+        "estimates": {
+            name: {
+                "n": found.n,
+                "mean": found.mean,
+                "s": found.standard_deviation,
+                "ci95": found.ci95,
+                "low": found.low,
+                "high": found.high,
+                "relative_accuracy_percent": found.relative_accuracy_percent,
+                "note": found.reason,
+            }
+            for name, found in specimen.estimates.items()
+        },
+    }

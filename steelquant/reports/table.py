@@ -1,0 +1,54 @@
+"""What a table of a report is: each becomes a sheet in Excel and a CSV file, with the same columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+Cell = str | int | float | None
+Row = Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name with the unit, Excel's number format (None for text) and width in characters."""
+
+    name: str
+    number_format: str | None = None
+    width: float = 12.0
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table whose rows are made anew each time they are wanted, so that long ones need no memory.
+
+    Attributes
+    ----------
+    title
+        Name of the sheet and, in lower case, of the CSV file.
+    columns
+        The columns.
+    rows
+        Gives the rows, each with one value per column.
+    frozen_columns
+        Columns that stay in view when the sheet is scrolled.
+    printed_columns
+        Columns that are printed; None prints all.
+    most_sheet_rows
+        Rows that the sheet shows; the CSV file always has all.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: Callable[[], Iterator[Row]]
+    frozen_columns: int = 2
+    printed_columns: int | None = None
+    most_sheet_rows: int = 1_000_000
+
+
+def text_column(name: str, width: float = 16.0) -> Column:
+    """Return a column of texts."""
+    return Column(name, None, width)
+
+
+SPECIMEN, FIELD = text_column("Specimen", 20), text_column("Field", 26)
