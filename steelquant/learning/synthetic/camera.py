@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.learning.synthetic.noise import Float, smooth_noise, white_noise
+from steelquant.learning.synthetic.noise import Float, smooth_noise
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,14 @@ def _add_noise(rng: np.random.Generator, image: Float, plan: CameraPlan) -> Floa
     if plan.shot_noise <= 0 and plan.read_noise <= 0:
         return image
     height, width, channels = image.shape
-    noise = np.empty_like(image)
-    common: Float | None = None
-    for channel in range(channels):
-        if plan.noise_grain_px > 1.2:
-            noise[..., channel] = smooth_noise(rng, height, width, plan.noise_grain_px)
-        else:
-            noise[..., channel] = white_noise(rng, height, width)
-        # Cameras that interpolate colours leave noise that the channels share.
-        common = noise[..., 0].copy() if common is None else common
-        if channel:
-            noise[..., channel] = 0.6 * common + 0.8 * noise[..., channel]
+    if plan.noise_grain_px > 1.2:
+        grains = [smooth_noise(rng, height, width, plan.noise_grain_px) for _ in range(channels)]
+        noise = np.stack(grains, axis=-1)
+    else:
+        noise = rng.standard_normal(image.shape, dtype=np.float32)
+    # Cameras that interpolate colours leave noise that the channels share.
+    noise[..., 1:] *= np.float32(0.8)
+    noise[..., 1:] += np.float32(0.6) * noise[..., :1]
     sigma = np.sqrt(np.float32(plan.read_noise**2) + np.float32(plan.shot_noise**2) * np.maximum(image, 0))
     result: Float = image + noise * sigma / np.float32(255)
     return result

@@ -105,10 +105,11 @@ def stains(
         )
         squeeze = np.exp(rng.normal(0, 0.3))
         distance = np.hypot((x[box] - cx) * squeeze, (y[box] - cy) / squeeze) / np.float32(radius)
-        distance += np.float32(rng.uniform(0.05, 0.3)) * wobble[box]
+        rimmed = rng.random() < 0.35
+        distance += np.float32(rng.uniform(0.02, 0.08) if rimmed else rng.uniform(0.05, 0.3)) * wobble[box]
         soft = float(rng.uniform(0.08, 0.9))
         body = 1 - soft_step(distance.astype(np.float32), 1 - soft, 1 + 0.2 * soft)
-        if rng.random() < 0.35:
+        if rimmed:
             rim = np.exp(-(((distance - 1) / np.float32(rng.uniform(0.03, 0.1))) ** 2))
             body = np.float32(rng.uniform(0.0, 0.6)) * body + rim
         layer[box] = np.maximum(layer[box], np.float32(rng.uniform(0.4, 1) * strength) * body)
