@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -94,8 +95,10 @@ def evaluate(
     scales: list[float | None] = []
     sizes: dict[tuple[int, int], None] = {}
     excluded = counted = 0
+    digest = hashlib.sha256()
     for index, field, samples in data.read(failures.append):
         scales.append(field.pixel_size_um)
+        digest.update(f"{field.image_sha256}{field.mask_sha256}".encode())
         for sample in samples:
             labels = [_judge(tally, sample, classes) for tally in tallies]
             sizes[sample.truth.shape[0], sample.truth.shape[1]] = None
@@ -117,6 +120,7 @@ def evaluate(
     results = tuple(_result(tally, true_areas, scales) for tally in tallies)
     return Evaluation(
         data=data,
+        data_sha256=digest.hexdigest(),
         fields=len(scales),
         sizes_px=tuple(sizes),
         unlabelled=excluded / counted,

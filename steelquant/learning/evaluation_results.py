@@ -139,6 +139,8 @@ class Evaluation:
     ----------
     data
         The set it was made on.
+    data_sha256
+        Hash of the bytes of the images and masks that were judged by.
     fields
         Fields that could be read.
     sizes_px
@@ -156,6 +158,7 @@ class Evaluation:
     """
 
     data: EvaluationSet
+    data_sha256: str
     fields: int
     sizes_px: tuple[tuple[int, int], ...]
     unlabelled: float
