@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from steelquant import __version__
 from steelquant.cli.console import print_error
+from steelquant.cli.evaluate import evaluate
+from steelquant.cli.models import models
 from steelquant.cli.prepare import prepare
 from steelquant.cli.segment import segment
 from steelquant.cli.synthesize import synthesize
@@ -61,9 +63,11 @@ def _root(
 
 
 app.command()(segment)
+app.command()(models)
 app.command()(synthesize)
 app.command()(prepare)
 app.command()(train)
+app.command()(evaluate)
 
 
 def main() -> None:
