@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from steelquant.learning.tables import Table
 
 _FILE_WIDTH = 200
+"""Columns of a table that goes into a file or a pipe, so that its rows stay whole."""
 
 
 def evaluate(
@@ -91,13 +92,14 @@ def _show(table: Table) -> None:
     from steelquant.learning.tables import text_of
 
     screen = console()
+    if not screen.is_terminal:
+        screen.width = _FILE_WIDTH
     shown = RichTable(title=table.title)
     for number, heading in enumerate(table.columns):
         shown.add_column(heading, justify="right" if number else "left")
     for row in table.rows:
         shown.add_row(*map(text_of, row), style="dim" if str(row[0]).startswith("  ") else None)
-    # A table that goes into a file or a pipe keeps its rows whole.
-    screen.print(shown, width=None if screen.is_terminal else _FILE_WIDTH, crop=False)
+    screen.print(shown)
     for note in table.notes:
         screen.print(note, style="dim")
     screen.print()

@@ -24,6 +24,7 @@ from steelquant.micrograph.provenance import machine, utc_now, versions
 from steelquant.reports.evaluation_excel import write_workbook
 from steelquant.reports.evaluation_figures import draw_figures
 from steelquant.reports.evaluation_pictures import Gallery, draw_degradations
+from steelquant.segmentation.options import SCALE_RANGE
 
 FORMAT = "steelquant evaluation 1"
 
@@ -96,6 +97,9 @@ def run_evaluation(
     data = open_set(options.data, crops=options.crops, classes=options.classes)
     if options.robustness and options.crops:
         raise UsageError("--robustness degrades whole fields; leave --crops out")
+    low, high = SCALE_RANGE
+    if not low <= options.scale <= high:
+        raise UsageError(f"--scale is a factor from {low:g} to {high:g}, not {options.scale:g}")
     networks = load_segmenters(
         options.models,
         classes=data.classes,

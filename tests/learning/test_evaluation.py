@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,7 +179,12 @@ def test_a_dataset_whose_files_changed_is_not_judged(folder: Path, tmp_path: Pat
 
 def test_robustness_judges_every_degraded_field(folder: Path) -> None:
     counted: list[tuple[int, ...]] = []
-    watching = Fake("otsu", lambda p: (counted.append(p.shape[:2]), p[..., 0] < 128)[1], None)
+
+    def watch(pixels: np.ndarray) -> Labels:
+        counted.append(pixels.shape[:2])
+        return PERFECT.answer(pixels)
+
+    watching = Fake("otsu", watch, None)
 
     found = evaluate(open_set(folder, crops=False), [PERFECT, watching], robustness=True)
 
@@ -189,7 +195,7 @@ def test_robustness_judges_every_degraded_field(folder: Path) -> None:
     assert iou["noise σ 10"] == 1
     # Bright light halved: ferrite falls below the method's fixed threshold of 128 over part of the field.
     assert iou["vignette 50 %"] < 0.9
-    table = {row[0]: row[1:] for row in robustness_table(found).rows}
+    table: dict[Any, Any] = {row[0]: row[1:] for row in robustness_table(found).rows}
     assert table["mean of all degraded"][0] == pytest.approx(np.mean(list(iou.values())))
     assert table["  less Otsu's"] == (0, 0)
     assert table["largest cost"][0] == pytest.approx(1 - min(iou.values()))
@@ -217,9 +223,9 @@ def test_tables_of_an_evaluation(folder: Path) -> None:
     assert str(folder) in four.title
     assert "4 fields" in four.title
     assert any("unlabelled" in note for note in four.notes)
-    best = difference_table(found, only_best=True).rows
-    assert best[0][:2] == ("MOBILENETV2", "NOTHING")
-    assert best[0][2] > 0
+    best: Any = difference_table(found, only_best=True).rows[0]
+    assert best[:2] == ("MOBILENETV2", "NOTHING")
+    assert best[2] > 0
     assert len(tables["Images"].rows) == 8
 
 
