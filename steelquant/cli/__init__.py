@@ -12,9 +12,11 @@ from typer.core import TyperGroup
 
 from steelquant import __version__
 from steelquant.cli.console import print_error
+from steelquant.cli.demo import demo
 from steelquant.cli.evaluate import evaluate
 from steelquant.cli.models import models
 from steelquant.cli.prepare import prepare
+from steelquant.cli.quantify import quantify
 from steelquant.cli.segment import segment
 from steelquant.cli.synthesize import synthesize
 from steelquant.cli.train import train
@@ -63,7 +65,9 @@ def _root(
 
 
 app.command()(segment)
+app.command()(quantify)
 app.command()(models)
+app.command()(demo)
 app.command()(synthesize)
 app.command()(prepare)
 app.command()(train)
