@@ -33,10 +33,11 @@ def clean_text(text: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Rows for a sheet, from row ``first_row`` on, where the model row stands."""
+    """Rows for a sheet, from row ``first_row`` on, where the model row stands; ``height`` in points."""
 
     first_row: int
     rows: Iterable[Row]
+    height: float | None = None
 
 
 def save_with_rows(workbook: Workbook, path: Path, blocks: Mapping[str, Block]) -> None:
@@ -85,8 +86,9 @@ def _row_texts(block: Block, styles: list[int]) -> Iterator[str]:
     letters = [get_column_letter(number) for number in range(1, len(styles) + 1)]
     columns = list(zip(letters, styles, strict=True))
     pieces: list[str] = []
+    height = "" if block.height is None else f' ht="{block.height:g}" customHeight="1"'
     for number, row in enumerate(block.rows, start=block.first_row):
-        pieces.append(f'<row r="{number}">')
+        pieces.append(f'<row r="{number}"{height}>')
         for (letter, style), value in zip(columns, row, strict=True):
             if value is None or value == "":
                 pieces.append(f'<c r="{letter}{number}" s="{style}"/>')

@@ -18,6 +18,7 @@ from openpyxl.drawing.text import (
     Paragraph,
     ParagraphProperties,
     RegularTextRun,
+    RichTextProperties,
 )
 from openpyxl.utils import get_column_letter, quote_sheetname
 from openpyxl.worksheet.worksheet import Worksheet
@@ -27,6 +28,9 @@ from steelquant.reports.sheets import FONT, GREY, INK, RULE
 
 SERIES_COLOURS = ("0072B2", "D55E00", "009E73", "CC79A7", "56B4E9", "E69F00")
 """Okabe and Ito's colours, which the colour-blind can tell apart; pearlite's own comes first."""
+
+_DEGREE = 60_000
+"""Angles in drawings are counted in sixtieths of a minute."""
 
 
 def bars_with_interval(
@@ -115,6 +119,7 @@ def _bar_chart(title: str, unit: str) -> BarChart:
         axis.spPr = GraphicalProperties(ln=LineProperties(solidFill=GREY, w=6350))
     lines = GraphicalProperties(ln=LineProperties(solidFill=RULE, w=6350))
     chart.y_axis.majorGridlines = ChartLines(spPr=lines)
+    chart.x_axis.txPr = _text(800, turn=45)
     chart.y_axis.scaling.min = 0
     chart.y_axis.number_format = "General"
     chart.graphical_properties = GraphicalProperties(ln=LineProperties(noFill=True))
@@ -130,9 +135,9 @@ def _letters(size: int, *, bold: bool = False) -> CharacterProperties:
     return CharacterProperties(sz=size, b=bold, solidFill=INK, latin=Font(typeface=FONT))
 
 
-def _text(size: int) -> RichText:
+def _text(size: int, *, turn: int = 0) -> RichText:
     paragraph = Paragraph(pPr=ParagraphProperties(defRPr=_letters(size)), endParaRPr=_letters(size))
-    return RichText(p=[paragraph])
+    return RichText(bodyPr=RichTextProperties(rot=-turn * _DEGREE), p=[paragraph])
 
 
 def _title(text: str, size: int, *, bold: bool = False) -> Title:

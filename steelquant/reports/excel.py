@@ -11,6 +11,7 @@ from openpyxl import Workbook
 from openpyxl.chart import BarChart
 from openpyxl.drawing.image import Image
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.pagebreak import Break
 from openpyxl.worksheet.worksheet import Worksheet
 
 from steelquant.errors import FileError
@@ -24,9 +25,11 @@ from steelquant.reports.sheets import (
     BODY,
     HEADING,
     NOTE,
+    ROW_RULE,
     STRONG,
     add_sheet,
     add_table_sheet,
+    lines_height,
     place_table,
     put,
     put_header,
@@ -41,10 +44,17 @@ MOST_OVERLAYS = 60
 """Fields shown on the sheet Overlays; more would make a file that mail programs refuse."""
 
 _MOST_BARS = 60
-_OVERLAYS_PER_ROW = 3
-_OVERLAY_PX = (400, 300)
+_OVERLAYS_PER_ROW, _OVERLAY_ROWS_PER_PAGE = 4, 3
+_OVERLAY_PX = (320, 240)
+_OVERLAY_DETAIL = 2
+"""Pixels of an overlay's picture per pixel of its place, for a look at it enlarged."""
+
 _POINTS_PER_PIXEL = 0.75
-_CHART_WIDTH_CM, _CHART_HEIGHT_CM = 15, 8
+_CHART_HEIGHT_CM = 8.6
+_CM_PER_WIDTH = 0.197
+"""Of a unit of column width: 7 px and the share of a cell's margin, at 96 dpi."""
+
+_PARAMETER_COLUMNS = (("Parameter", 32.0), ("Value", 64.0), ("Meaning", 56.0))
 _ALWAYS_THERE = ("Specimens", "Fields", "Features")
 
 
@@ -79,13 +89,13 @@ def write_excel(path: Path, result: Quantification, tables: tuple[Table, ...]) -
             last = table
         elif rows or table.title in _ALWAYS_THERE:
             sheet = add_table_sheet(workbook, table, len(rows))
-            blocks[sheet.title] = Block(2, rows)
+            blocks[sheet.title] = Block(2, rows, table.row_height)
     _add_charts(workbook, summary, chart_row, rows_of)
     _add_overlays(workbook, result)
     _add_parameters(workbook, result, tables)
     if last is not None:
         sheet, row = _add_provenance(workbook, result, last)
-        blocks[sheet.title] = Block(row, rows_of[last.title])
+        blocks[sheet.title] = Block(row, rows_of[last.title], last.row_height)
     with atomic_write(path) as temporary:
         save_with_rows(workbook, temporary, blocks)
 
@@ -99,7 +109,9 @@ def _add_charts(workbook: Workbook, summary: Worksheet, row: int, rows_of: dict[
     if shown < len(fields):
         title += f" (first {shown} of {len(fields)})"
     chart = bars_with_interval(sheet, title, name, columns=(2, 3, 4), rows=(2, shown + 1))
-    _resize(chart)
+    widths = [summary.column_dimensions[get_column_letter(n)].width for n in range(1, summary.max_column + 1)]
+    middle = next(n for n in range(1, len(widths)) if 2 * sum(widths[: n + 1]) > sum(widths))
+    _resize(chart, sum(widths[:middle]))
     summary.add_chart(chart, f"A{row}")
     sizes = rows_of.get("Distributions", [])
     if not sizes:
@@ -113,12 +125,13 @@ def _add_charts(workbook: Workbook, summary: Worksheet, row: int, rows_of: dict[
     of_each = [(name, first, end) for name, (first, end) in groups.items()][: len(SERIES_COLOURS)]
     titles = (f"Size of {phase} features", "Number (%)", "Equivalent diameter (µm)")
     chart = grouped_bars(workbook["Distributions"], titles, columns=(3, 7), groups=of_each)
-    _resize(chart)
-    summary.add_chart(chart, f"{get_column_letter(9)}{row}")
+    _resize(chart, sum(widths[middle:]))
+    summary.add_chart(chart, f"{get_column_letter(middle + 1)}{row}")
 
 
-def _resize(chart: BarChart) -> None:
-    chart.width, chart.height = _CHART_WIDTH_CM, _CHART_HEIGHT_CM
+def _resize(chart: BarChart, width: float) -> None:
+    # openpyxl takes any number; its stubs know whole ones alone.
+    chart.width, chart.height = _CM_PER_WIDTH * width, _CHART_HEIGHT_CM  # type: ignore[assignment]
 
 
 def _add_overlays(workbook: Workbook, result: Quantification) -> None:
@@ -136,12 +149,19 @@ def _add_overlays(workbook: Workbook, result: Quantification) -> None:
         amount = "" if value is None else f"{main.name.split(' (')[0]} {value:.2f} %"
         sheet.row_dimensions[row + 1].height = (_OVERLAY_PX[1] + 12) * _POINTS_PER_PIXEL
         try:
-            picture, kind = thumbnail(field, _OVERLAY_PX)
+            picture, kind = thumbnail(
+                field, (_OVERLAY_DETAIL * _OVERLAY_PX[0], _OVERLAY_DETAIL * _OVERLAY_PX[1])
+            )
         except FileError as error:
             put(sheet, row + 1, column + 1, error.problem, font=NOTE, wrap=True)
             kind = "no picture"
         else:
-            sheet.add_image(Image(io.BytesIO(picture)), f"{get_column_letter(column + 1)}{row + 1}")
+            image = Image(io.BytesIO(picture))
+            shrink = max(image.width / _OVERLAY_PX[0], image.height / _OVERLAY_PX[1], 1)
+            image.width, image.height = round(image.width / shrink), round(image.height / shrink)
+            sheet.add_image(image, f"{get_column_letter(column + 1)}{row + 1}")
+        if index and index % (_OVERLAYS_PER_ROW * _OVERLAY_ROWS_PER_PAGE) == 0:
+            sheet.row_breaks.append(Break(row - 1))
         put(sheet, row, column + 1, f"{names[name]}  ·  {name}  ·  {amount}  ·  {kind}", font=STRONG)
     if len(result.fields) > len(shown):
         note = f"The first {len(shown)} of {len(result.fields)} fields; the others lie beside their masks."
@@ -150,7 +170,7 @@ def _add_overlays(workbook: Workbook, result: Quantification) -> None:
 
 def _add_parameters(workbook: Workbook, result: Quantification, tables: tuple[Table, ...]) -> None:
     sheet = add_sheet(workbook, "Parameters")
-    for column, (header, width) in enumerate((("Parameter", 34), ("Value", 70), ("Meaning", 70)), start=1):
+    for column, (header, width) in enumerate(_PARAMETER_COLUMNS, start=1):
         put_header(sheet, 1, column, header, is_text=True)
         sheet.column_dimensions[get_column_letter(column)].width = width
     lines: list[tuple[Cell, ...]] = [(line.name, line.value, line.meaning) for line in parameters(result)]
@@ -163,7 +183,12 @@ def _add_parameters(workbook: Workbook, result: Quantification, tables: tuple[Ta
     lines += [("failure", str(error), "not measured") for error in result.failures]
     for row, line in enumerate(lines, start=2):
         for column, value in enumerate(line, start=1):
-            put(sheet, row, column, value, font=STRONG if column == 1 else BODY, align="left", wrap=True)
+            cell = put(
+                sheet, row, column, value, font=STRONG if column == 1 else BODY, align="left", wrap=True
+            )
+            cell.border = ROW_RULE
+        widths = (value for _, value in _PARAMETER_COLUMNS)
+        sheet.row_dimensions[row].height = lines_height(zip(map(str, line), widths, strict=True))
     sheet.freeze_panes = "A2"
     sheet.auto_filter.ref = f"A1:C{len(lines) + 1}"
     sheet.print_title_rows = "1:1"

@@ -31,10 +31,10 @@ def fields_table(result: Quantification) -> Table:
             row: list[Cell] = [names[field.source.name], field.source.name]
             row += [quantities[0].value(field), ci95]
             row += [quantity.value(field) for quantity in quantities[1:]]
+            row += [field.pixel_size_um, field.calibration.source, field.counted_area_mm2]
             for phase in phases:
                 measures = field.phases.get(phase)
                 row += [None, None] if measures is None else [measures.feature_count, measures.cut_count]
-            row += [field.pixel_size_um, field.calibration.source, field.counted_area_mm2]
             row += [
                 field.width_px,
                 field.height_px,
@@ -52,15 +52,15 @@ def fields_table(result: Quantification) -> Table:
     columns.append(Column(quantities[0].name, quantities[0].number_format))
     columns.append(Column(f"{label_of(main)} 95 % CI ± (%)", "0.00"))
     columns += [Column(quantity.name, quantity.number_format) for quantity in quantities[1:]]
-    for phase in phases:
-        columns += [Column(f"{label_of(phase)} features (count)", "#,##0")]
-        columns += [Column(f"{label_of(phase)} features cut (count)", "#,##0")]
     columns += [
         Column("Scale (µm/px)", "0.0000"),
         text_column("Scale from", 28),
         Column("Counted area (mm²)", "0.0000"),
     ]
-    printed = len(columns)
+    printed = len(columns) - 2
+    for phase in phases:
+        columns += [Column(f"{label_of(phase)} features (count)", "#,##0")]
+        columns += [Column(f"{label_of(phase)} features cut (count)", "#,##0")]
     columns += [Column("Width (px)", "#,##0"), Column("Height (px)", "#,##0"), Column("Excluded (%)", "0.00")]
     if has_sensitivity:
         columns += [Column(f"Pearlite at probability {limit:g} (%)", "0.00") for limit in THRESHOLDS]
@@ -168,16 +168,16 @@ def files_table(result: Quantification) -> Table:
 
     columns = (
         FIELD,
-        text_column("Micrograph", 40),
-        Column("Page (number)", "0", 8),
-        text_column("Micrograph SHA-256", 66),
-        text_column("Mask", 40),
-        text_column("Mask SHA-256", 66),
-        text_column("Mask state", 20),
-        text_column("Model", 14),
-        text_column("Weights SHA-256", 66),
-        Column("Scale (µm/px)", "0.000000", 12),
-        text_column("Scale from", 30),
-        text_column("Scale conflicts", 50),
+        text_column("Micrograph", 28, is_wrapped=True),
+        Column("Page (number)", "0", 9),
+        text_column("Micrograph SHA-256", 25, is_wrapped=True),
+        text_column("Mask", 28, is_wrapped=True),
+        text_column("Mask SHA-256", 25, is_wrapped=True),
+        text_column("Mask state", 13, is_wrapped=True),
+        text_column("Model", 13),
+        text_column("Weights SHA-256", 25, is_wrapped=True),
+        Column("Scale (µm/px)", "0.0000##", 10),
+        text_column("Scale from", 18, is_wrapped=True),
+        text_column("Scale conflicts", 30, is_wrapped=True),
     )
-    return Table("Provenance", columns, rows, frozen_columns=1)
+    return Table("Provenance", columns, rows, frozen_columns=1, row_height=37.0)

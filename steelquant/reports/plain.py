@@ -61,7 +61,7 @@ def write_summary_json(path: Path, result: Quantification, tables: Iterable[Tabl
             "format": FORMAT,
             "version": __version__,
             "parameters": {row.name: row.value for row in parameters(result)},
-            "specimens": [_specimen(specimen) for specimen in result.specimens],
+            "specimens": [specimen_json(specimen) for specimen in result.specimens],
             **{
                 table.title.casefold(): [
                     dict(zip((column.name for column in table.columns), row, strict=True))
@@ -76,7 +76,8 @@ def write_summary_json(path: Path, result: Quantification, tables: Iterable[Tabl
     )
 
 
-def _specimen(specimen: SpecimenResult) -> dict[str, Any]:
+def specimen_json(specimen: SpecimenResult) -> dict[str, Any]:
+    """Return a specimen as it stands in the JSON file: verdict, remarks and every estimate by its name."""
     return {
         "Specimen": specimen.name,
         "details": dict(specimen.details),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 from openpyxl import Workbook
 from openpyxl.cell import Cell
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
@@ -24,10 +27,13 @@ TITLE = Font(name=FONT, size=16, bold=True, color=INK)
 HEADING = Font(name=FONT, size=10.5, bold=True, color=INK)
 BODY = Font(name=FONT, size=9, color=INK)
 STRONG = Font(name=FONT, size=9, bold=True, color=INK)
-NOTE = Font(name=FONT, size=8.5, color=GREY)
+NOTE = Font(name=FONT, size=9, color=GREY)
 HEADER_FILL = PatternFill("solid", fgColor=SHADE)
 HEADER_RULE = Border(bottom=Side("thin", color=GREY))
-ROW_RULE = Border(bottom=Side("hair", color=RULE))
+ROW_RULE = Border(bottom=Side("thin", color=SHADE))
+
+CHARACTERS_PER_WIDTH = 1.2
+"""Characters of body text to a unit of column width, which is a digit of Excel's standard font."""
 
 _LONGEST_TITLE = 31
 _A4 = 9
@@ -62,9 +68,10 @@ def put(
 
 def put_header(sheet: Worksheet, row: int, column: int, text: str, *, is_text: bool) -> None:
     """Write one header cell; headers of numbers stand to the right, over their numbers."""
-    cell = put(sheet, row, column, text, font=STRONG, align="left" if is_text else "right", wrap=True)
+    cell = put(sheet, row, column, text, font=STRONG)
     cell.fill, cell.border = HEADER_FILL, HEADER_RULE
-    cell.alignment = Alignment(horizontal="left" if is_text else "right", vertical="bottom", wrap_text=True)
+    side, indent = ("left", 1 if column > 1 else 0) if is_text else ("right", 0)
+    cell.alignment = Alignment(horizontal=side, vertical="bottom", wrap_text=True, indent=indent)
 
 
 def add_sheet(workbook: Workbook, title: str) -> Worksheet:
@@ -108,6 +115,12 @@ def add_table_sheet(workbook: Workbook, table: Table, rows: int) -> Worksheet:
     return sheet
 
 
+def lines_height(texts: Iterable[tuple[str, float]]) -> float:
+    """Return the height in points of a row whose texts are broken at their columns' widths in characters."""
+    lines = max((math.ceil(len(text) / (CHARACTERS_PER_WIDTH * width)) for text, width in texts), default=1)
+    return 12.0 * max(1, lines) + 3
+
+
 def place_table(sheet: Worksheet, table: Table, row: int) -> None:
     """Write a table's header into ``row`` and its model row, the sheet's last, below."""
     sheet.row_dimensions[row].height = _HEADER_HEIGHT
@@ -115,6 +128,11 @@ def place_table(sheet: Worksheet, table: Table, row: int) -> None:
         is_text = column.number_format is None
         put_header(sheet, row, number, column.name, is_text=is_text)
         model = put(sheet, row + 1, number, "" if is_text else 0, number_format=column.number_format)
+        model.alignment = Alignment(
+            horizontal="left" if is_text else "right",
+            vertical="center" if table.row_height is None else "top",
+            wrap_text=column.is_wrapped,
+            indent=1 if is_text and number > 1 else 0,
+        )
         model.border = ROW_RULE
-        letter = get_column_letter(number)
-        sheet.column_dimensions[letter].width = max(column.width, sheet.column_dimensions[letter].width)
+        sheet.column_dimensions[get_column_letter(number)].width = column.width

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steelquant.reports.table import SPECIMEN, Column, Row, Table, text_column
+from steelquant.reports.table import ANY_UNIT, SPECIMEN, Column, Row, Table, text_column
 
 if TYPE_CHECKING:
     from steelquant.stereology.quantify import Quantification
@@ -42,15 +42,15 @@ def specimens_table(result: Quantification) -> Table:
 
     columns = (
         SPECIMEN,
-        text_column("Quantity", 30),
+        text_column("Quantity", 28),
         Column("n (fields)", "0", 10),
-        Column("Mean (unit of quantity)", "0.0###", 14),
-        Column("s (unit of quantity)", "0.0###", 14),
-        Column("95 % CI ± (unit of quantity)", "0.0###", 14),
-        Column("Low (unit of quantity)", "0.0###", 14),
-        Column("High (unit of quantity)", "0.0###", 14),
+        Column("Mean (unit of quantity)", ANY_UNIT, 14),
+        Column("s (unit of quantity)", ANY_UNIT, 14),
+        Column("95 % CI ± (unit of quantity)", ANY_UNIT, 14),
+        Column("Low (unit of quantity)", ANY_UNIT, 14),
+        Column("High (unit of quantity)", ANY_UNIT, 14),
         Column("%RA (%)", "0.0", 10),
-        text_column("Note", 60),
+        text_column("Note", 46),
     )
     return Table("Specimens", columns, rows)
 
@@ -136,11 +136,11 @@ def comparison_table(result: Quantification) -> Table:
     columns = (
         text_column("First specimen", 20),
         text_column("Second specimen", 20),
-        text_column("Quantity", 30),
-        Column("Difference (unit of quantity)", "0.0###", 14),
-        Column("95 % CI ± (unit of quantity)", "0.0###", 14),
-        Column("Low (unit of quantity)", "0.0###", 14),
-        Column("High (unit of quantity)", "0.0###", 14),
+        text_column("Quantity", 28),
+        Column("Difference (unit of quantity)", ANY_UNIT, 14),
+        Column("95 % CI ± (unit of quantity)", ANY_UNIT, 14),
+        Column("Low (unit of quantity)", ANY_UNIT, 14),
+        Column("High (unit of quantity)", ANY_UNIT, 14),
         Column("Welch t (–)", "0.00"),
         Column("Degrees of freedom (–)", "0.0"),
         Column("p (–)", "0.0000"),
@@ -171,13 +171,13 @@ def limits_table(result: Quantification) -> Table:
 
     columns = (
         SPECIMEN,
-        text_column("Quantity", 30),
-        Column("Minimum (unit of quantity)", "0.0###", 14),
-        Column("Maximum (unit of quantity)", "0.0###", 14),
-        Column("Mean (unit of quantity)", "0.0###", 14),
-        Column("95 % CI ± (unit of quantity)", "0.0###", 14),
+        text_column("Quantity", 28),
+        Column("Minimum (unit of quantity)", ANY_UNIT, 14),
+        Column("Maximum (unit of quantity)", ANY_UNIT, 14),
+        Column("Mean (unit of quantity)", ANY_UNIT, 14),
+        Column("95 % CI ± (unit of quantity)", ANY_UNIT, 14),
         Column("n (fields)", "0", 10),
         text_column("Verdict", 12),
-        text_column("Reason", 60),
+        text_column("Reason", 52),
     )
     return Table("Limits", columns, rows)

@@ -17,6 +17,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from steelquant.reports.parameters import METHOD
 from steelquant.reports.sheets import (
     BODY,
+    CHARACTERS_PER_WIDTH,
     FONT,
     HEADING,
     INK,
@@ -27,6 +28,7 @@ from steelquant.reports.sheets import (
     TITLE,
     VERDICT_COLOURS,
     add_sheet,
+    lines_height,
     put,
     put_header,
 )
@@ -45,8 +47,7 @@ MOST_SPECIMENS = 20
 
 _MOST_REASONS = 8
 _MOST_WARNINGS = 6
-_LINE_LENGTH = 175
-_CHART_ROWS = 17
+_CHART_ROWS = 20
 _NO_LIMITS = "No limits were given, so there is no verdict."
 
 
@@ -85,23 +86,24 @@ def add_summary(workbook: Workbook, result: Quantification) -> tuple[Worksheet, 
             font = STRONG if number == 1 else BODY
             cell = put(sheet, row + offset, number, value, font=font, number_format=column.number_format)
             cell.border = ROW_RULE
-            if is_text and value in VERDICT_COLOURS:
+            if column.header == "Verdict":
                 _tint(cell, str(value))
-            if column.header == "Remarks":
-                cell.alignment = Alignment(vertical="center", wrap_text=True)
+            if is_text and number > 1:
+                cell.alignment = Alignment(horizontal="left", vertical="center", wrap_text=True, indent=1)
     sheet.row_dimensions[row].height = 40
-    for offset, specimen in enumerate(shown, start=1):
-        lines = -(-len("; ".join(specimen.remarks)) // int(columns[-1].width + 4))
-        sheet.row_dimensions[row + offset].height = max(15.0, 12.0 * lines + 3)
+    for offset in range(1, len(shown) + 1):
+        remarks = str(columns[-1].values[offset - 1] or "")
+        sheet.row_dimensions[row + offset].height = lines_height([(remarks, columns[-1].width)])
     row += len(shown) + 1
     more = len(result.specimens) - len(shown)
     if more > 0:
         put(sheet, row, 1, f"… and {more} more specimens, on the sheet Specimens.", font=NOTE)
         row += 1
-    row = _put_lines(sheet, row + 1, "Limits not met", list(_reasons(result)))
+    length = int(CHARACTERS_PER_WIDTH * sum(column.width for column in columns))
+    row = _put_lines(sheet, row + 1, "Limits not met", list(_reasons(result)), length)
     charts = row
-    row = _put_lines(sheet, row + _CHART_ROWS, "Method", list(_method(result)))
-    row = _put_lines(sheet, row, "Failures and warnings", list(_warnings(result)))
+    row = _put_lines(sheet, row + _CHART_ROWS, "Method", list(_method(result)), length)
+    row = _put_lines(sheet, row, "Failures and warnings", list(_warnings(result)), length)
     sheet.print_area = f"A1:{get_column_letter(len(columns))}{row}"
     return sheet, charts
 
@@ -171,7 +173,7 @@ def _columns(result: Quantification, shown: list[SpecimenResult]) -> list[_Colum
         return [specimen.estimates[quantity.name].mean for specimen in shown]
 
     found = [specimen.estimates[main.name] for specimen in shown]
-    columns = [_Column("Specimen", 22, None, [specimen.name for specimen in shown])]
+    columns = [_Column("Specimen", 18, None, [specimen.name for specimen in shown])]
     if any(specimen.verdict is not None for specimen in shown):
         columns.append(_Column("Verdict", 11, None, [str(s.verdict) if s.verdict else "" for s in shown]))
     columns += [
@@ -190,7 +192,7 @@ def _columns(result: Quantification, shown: list[SpecimenResult]) -> list[_Colum
     needed: list[Cell] = [specimen.fields_needed for specimen in shown]
     columns.append(_Column("Fields for %RA 10 (count)", 10, "0", needed))
     remarks: list[Cell] = ["; ".join(_remarks(specimen, main)) for specimen in shown]
-    columns.append(_Column("Remarks", 44, None, remarks))
+    columns.append(_Column("Remarks", 40, None, remarks))
     return columns
 
 
@@ -233,13 +235,13 @@ def _warnings(result: Quantification) -> Iterator[str]:
         yield f"… and {len(found) - _MOST_WARNINGS} more, on the sheets Fields and Parameters."
 
 
-def _put_lines(sheet: Worksheet, row: int, heading: str, lines: list[str]) -> int:
+def _put_lines(sheet: Worksheet, row: int, heading: str, lines: list[str], length: int) -> int:
     """Write a heading and its lines, broken to the page's width; return the next free row."""
     if not lines:
         return row
     put(sheet, row, 1, heading, font=HEADING)
     for line in lines:
-        for part in textwrap.wrap(line, _LINE_LENGTH):
+        for part in textwrap.wrap(line, length):
             row += 1
             put(sheet, row, 1, part, font=NOTE)
             sheet.row_dimensions[row].height = 12.5

@@ -11,11 +11,24 @@ Row = Sequence[Cell]
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name with the unit, Excel's number format (None for text) and width in characters."""
+    """One column.
+
+    Attributes
+    ----------
+    name
+        Its header, with the unit.
+    number_format
+        Excel's number format; None for texts.
+    width
+        In characters.
+    is_wrapped
+        Whether long texts are broken into lines.
+    """
 
     name: str
     number_format: str | None = None
-    width: float = 12.0
+    width: float = 11.0
+    is_wrapped: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +47,8 @@ class Table:
         Columns that stay in view when the sheet is scrolled.
     printed_columns
         Columns that are printed; None prints all.
+    row_height
+        Of the sheet's rows in points, where texts are broken into lines.
     most_sheet_rows
         Rows that the sheet shows; the CSV file always has all.
     """
@@ -43,12 +58,16 @@ class Table:
     rows: Callable[[], Iterator[Row]]
     frozen_columns: int = 2
     printed_columns: int | None = None
+    row_height: float | None = None
     most_sheet_rows: int = 1_000_000
 
 
-def text_column(name: str, width: float = 16.0) -> Column:
+def text_column(name: str, width: float = 16.0, *, is_wrapped: bool = False) -> Column:
     """Return a column of texts."""
-    return Column(name, None, width)
+    return Column(name, None, width, is_wrapped)
 
 
-SPECIMEN, FIELD = text_column("Specimen", 20), text_column("Field", 26)
+SPECIMEN, FIELD = text_column("Specimen", 18), text_column("Field", 22)
+
+ANY_UNIT = "[>=100]#,##0.0;[>=1]0.00;0.0000"
+"""Number format of a column that holds quantities of several kinds and sizes."""

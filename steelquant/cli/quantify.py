@@ -1,0 +1,66 @@
+"""``steelquant quantify``: masks to numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steelquant.cli.console import console, print_error
+
+
+def quantify(
+    masks: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="MASKS", help="Masks or folders of them.", show_default="segmented"),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="The Excel report; CSV and JSON files with its tables go beside it.")
+    ] = Path("report.xlsx"),
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(metavar="UM", help="Scale of all fields in µm/px.", show_default="what the files state"),
+    ] = None,
+    specimen: Annotated[
+        str,
+        typer.Option(
+            metavar="folder|PATTERN|CSV",
+            help="What makes fields one specimen: their folder; a pattern on their names, such as '{}_*' or "
+            "'^(.+)_\\d+$'; or a table with the columns field and specimen.",
+        ),
+    ] = "folder",
+    limits: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Table with the columns specimen (or *), quantity, minimum, maximum."
+        ),
+    ] = None,
+    smallest_feature: Annotated[
+        int, typer.Option(metavar="PX", help="Features of fewer pixels are not counted as features.")
+    ] = 1,
+    workers: Annotated[int, typer.Option(help="Processes to measure in; 0 chooses.")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document instead of the table.")
+    ] = False,
+) -> None:
+    """Measure phase fractions, their fineness and their features, with uncertainty, and write a report."""
+    from steelquant.cli.quantify_view import progress_bar, show_results
+    from steelquant.stereology import quantify as run_quantify
+
+    with progress_bar(is_shown=not as_json and console(stderr=True).is_terminal) as on_field:
+        result = run_quantify(
+            masks or [Path("segmented")],
+            output=output,
+            pixel_size_um=pixel_size,
+            specimen=specimen,
+            limits=limits,
+            smallest_feature_px=smallest_feature,
+            workers=workers,
+            on_field=on_field,
+        )
+    for error in result.failures:
+        print_error(str(error))
+    show_results(result, output, as_json=as_json)
+    if result.failures:
+        raise typer.Exit(1)

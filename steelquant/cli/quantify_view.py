@@ -1,0 +1,109 @@
+"""How measurements look on the terminal: a bar while they go, a table of specimens at their end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steelquant.cli.console import console, print_warning
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from steelquant.stereology import Quantification
+    from steelquant.stereology.summary import SpecimenResult
+
+_CARBON = "Carbon (wt%)"
+
+
+@contextlib.contextmanager
+def progress_bar(*, is_shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar of fields on stderr; give what reports to it."""
+    if not is_shown:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("fields"), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("quantify", total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+def show_results(result: Quantification, output: Path, *, as_json: bool) -> None:
+    """Print specimens and where the report is, or one JSON document and nothing else, to stdout."""
+    if as_json:
+        from steelquant.reports import report_files
+        from steelquant.reports.plain import specimen_json
+
+        document = {
+            "files": [str(path) for path in report_files(output)] if result.fields else [],
+            "specimens": [specimen_json(specimen) for specimen in result.specimens],
+            "failures": [{"mask": str(error.path), "problem": error.problem} for error in result.failures],
+            "warnings": list(result.warnings),
+        }
+        print(json.dumps(document, indent=2))
+        return
+    for warning in result.warnings:
+        print_warning(warning)
+    if not result.fields:
+        return
+    out = console()
+    out.print(_table(result))
+    fields = f"{len(result.fields)} field{'s' if len(result.fields) != 1 else ''} measured"
+    failed = f"; {len(result.failures)} masks failed" if result.failures else ""
+    out.print(f"{fields}{failed}; report in {output}", markup=False)
+
+
+def _table(result: Quantification) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    main = result.quantities[0].name
+    has_carbon = any(quantity.name == _CARBON for quantity in result.quantities)
+    has_verdict = any(specimen.verdict is not None for specimen in result.specimens)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("specimen", overflow="fold")
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column(f"{main.split(' (')[0].lower()} %", justify="right", no_wrap=True)
+    table.add_column("%RA", justify="right", no_wrap=True)
+    if has_carbon:
+        table.add_column("carbon wt%", justify="right", no_wrap=True)
+    if has_verdict:
+        table.add_column("verdict", no_wrap=True)
+    table.add_column("warnings", overflow="fold")
+    for specimen in result.specimens:
+        estimates = specimen.estimates
+        accuracy = estimates[main].relative_accuracy_percent
+        row = [str(len(specimen.fields)), _with_interval(specimen, main, 2)]
+        row.append("–" if accuracy is None else f"{accuracy:.1f}")
+        if has_carbon:
+            row.append(_with_interval(specimen, _CARBON, 3))
+        if has_verdict:
+            row.append(str(specimen.verdict or ""))
+        table.add_row(Text(specimen.name), *row, Text("; ".join(_warnings(specimen))))
+    return table
+
+
+def _with_interval(specimen: SpecimenResult, quantity: str, digits: int) -> str:
+    found = specimen.estimates[quantity]
+    if found.mean is None:
+        return "–"
+    interval = "" if found.ci95 is None else f" ± {found.ci95:.{digits}f}"
+    return f"{found.mean:.{digits}f}{interval}"
+
+
+def _warnings(specimen: SpecimenResult) -> list[str]:
+    """Return the specimen's remarks, and how many fields have warnings of their own."""
+    warned = [field for field in specimen.fields if field.warnings]
+    if len(warned) == 1:
+        return [*specimen.remarks, f"{warned[0].source.name}: {'; '.join(warned[0].warnings)}"]
+    return [*specimen.remarks, *([f"{len(warned)} fields with warnings, see the report"] if warned else [])]
