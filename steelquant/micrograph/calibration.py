@@ -154,9 +154,9 @@ def _objection(statement: ScaleStatement) -> tuple[str | None, bool]:
     x, y = statement.x_um, statement.y_um
     low, high = TRUSTED_RANGE_UM
     if statement.density:
-        dpi = _INCH_UM / x if x > 0 else math.inf
-        if dpi == 0:
+        if not (0 < x < math.inf and 0 < y < math.inf):
             return f"{statement.source} holds no positive resolution", False
+        dpi = _INCH_UM / x
         if dpi <= 1.01 or abs(_CENTIMETRE_UM / x - 1) < 0.01:
             return f"{statement.source} is 1 pixel per unit, which is no scale", False
         if any(_agree(dpi, screen) for screen in _SCREEN_DPI) or (x > high and _agree(x, y)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import io
@@ -13,11 +14,11 @@ from typing import BinaryIO, TypeVar
 
 from steelquant.errors import FileError, SteelquantError
 from steelquant.micrograph import raster, tiff
-from steelquant.micrograph.files import reason, sha256_of
+from steelquant.micrograph.files import is_folder, reason, sha256_of
 from steelquant.micrograph.picture import Picture
 
 _IN_MEMORY_BYTES = 256 * 2**20
-"""Up to this size a file is read once, and hashed and decoded from memory."""
+"""Up to this size a file is read once, hashed and decoded from memory; further pages need no second hash."""
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RASTER_MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP"}
@@ -60,14 +61,14 @@ def decode(path: Path, page: int = 0) -> Picture:
             sha256 = hashlib.sha256(stream.getbuffer()).hexdigest()
         else:
             status = os.fstat(stream.fileno())
-            sha256 = _hash_of_large(path, status.st_mtime_ns, status.st_size)
+            sha256 = _hash_of_stream(path, status.st_mtime_ns, status.st_size)
         if kind == "TIFF":
             return tiff.decode(stream, path, page, size, sha256)
         if page:
             raise FileError(path, f"has no page {page + 1}; a {kind} holds one picture")
         return raster.decode(stream, path, kind, size, sha256)
 
-    return _with_file(path, read, in_memory=True)
+    return _with_file(path, read, in_memory=page == 0)
 
 
 def count_pages(path: Path) -> int:
@@ -126,9 +127,13 @@ def _sniff(path: Path, start: bytes, size: int) -> str:
 
 def _open_problem(path: Path, error: OSError) -> str:
     """Say why a path does not open, as its user would."""
-    if path.is_dir():
-        return "it is a folder, not a picture"
-    if path.is_symlink() and not path.exists():
+    if is_folder(path):
+        return (
+            "it is a folder, not a picture"
+            if os.access(path, os.R_OK | os.X_OK)
+            else "this folder may not be opened"
+        )
+    if error.errno == errno.ENOENT and path.is_symlink():
         return "it is a link to a file that is not there"
     return reason(error)
 
@@ -139,6 +144,6 @@ def _short(error: Exception) -> str:
 
 
 @functools.lru_cache(maxsize=16)
-def _hash_of_large(path: Path, _modified_ns: int, _size: int) -> str:
-    """Hash a file too large for memory once, not once per page."""
+def _hash_of_stream(path: Path, _modified_ns: int, _size: int) -> str:
+    """Hash a large or many-paged file once, not once per page."""
     return sha256_of(path)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from steelquant.errors import FileError, UsageError
-from steelquant.micrograph.files import reason
+from steelquant.micrograph.files import is_folder, reason
 from steelquant.micrograph.naming import (
     OVERLAY_ENDING,
     PROBABILITY_ENDING,
@@ -69,7 +69,7 @@ def find_micrographs(inputs: Sequence[Path], *, recursive: bool = False) -> list
     """
     found: dict[str, Path] = {}
     for entry in _expand(inputs):
-        for path in _pictures(entry, recursive, frozenset()) if entry.is_dir() else (entry,):
+        for path in _pictures(entry, recursive, frozenset()) if is_folder(entry) else (entry,):
             found.setdefault(os.path.normcase(full_path(path)), path)
     if not found:
         raise UsageError(_nothing_found(inputs, recursive))
@@ -91,7 +91,7 @@ def find_masks(inputs: Sequence[Path]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for entry in _expand(inputs):
-        for path in _masks(entry) if entry.is_dir() else (entry,):
+        for path in _masks(entry) if is_folder(entry) else (entry,):
             found.setdefault(os.path.normcase(full_path(path)), path)
     if not found:
         where = ", ".join(str(path) for path in inputs) or "no input"
@@ -127,7 +127,7 @@ def _pictures(folder: Path, recursive: bool, ancestors: frozenset[tuple[int, int
     for entry in entries:
         if _is_hidden(entry):
             continue
-        if recursive and entry.is_dir():
+        if recursive and is_folder(entry):
             folders.append(entry)
         elif entry.suffix.lower() in _PICTURE_ENDINGS and not is_own_output(entry):
             yield entry
@@ -161,7 +161,7 @@ def _is_hidden(path: Path) -> bool:
 
 def _nothing_found(inputs: Sequence[Path], recursive: bool) -> str:
     """Say why nothing was found and what to do."""
-    folders = [path for path in inputs if path.is_dir()]
+    folders = [path for path in inputs if is_folder(path)]
     where = ", ".join(str(path) for path in inputs) or "no input"
     message = f"{where}: no micrographs found (TIFF, PNG, JPEG or BMP)"
     inner = 0 if recursive else sum(1 for folder in folders for _ in _pictures(folder, True, frozenset()))

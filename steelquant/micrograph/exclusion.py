@@ -140,7 +140,7 @@ def _read_marked_pixels(path: Path, _modified_ns: int, _size: int) -> NDArray[np
         raise FileError(path, "is a phase mask of steelquant, not an exclusion mask")
     samples = picture.samples
     if picture.palette is not None:
-        samples = picture.palette[samples]
+        samples = picture.palette[samples.astype(np.uint16)]
     marked = np.asarray(samples != 0, np.bool_)
     if marked.ndim == 3:
         marked = np.any(marked, axis=2)

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,8 +27,8 @@ _REPLACE_ATTEMPTS = 6
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
-    errno.EACCES: "no permission; choose a folder that you may use, or change its permissions",
-    errno.EPERM: "no permission; choose a folder that you may use, or change its permissions",
+    errno.EACCES: "no permission; change its permissions or use another place",
+    errno.EPERM: "no permission; change its permissions or use another place",
     errno.EROFS: "the disk is read-only; choose another folder",
     errno.EIO: "the disk reported an input/output error; check the disk or the network drive",
     errno.ENOENT: "no such file or folder",
@@ -46,6 +47,14 @@ def reason(error: OSError) -> str:
     if error.errno in _REASONS:
         return _REASONS[error.errno]
     return error.strerror or str(error) or type(error).__name__
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether `path` is a folder; what cannot be looked at is none, where ``Path.is_dir`` may raise."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def sha256_of(path: Path) -> str:
@@ -159,7 +168,11 @@ def _plain(value: Any) -> Any:
 def _flush(path: Path) -> None:
     """Have the operating system put a finished file on the disk."""
     with path.open("rb+") as stream:
-        os.fsync(stream.fileno())
+        try:
+            os.fsync(stream.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network drives know no flushing
+                raise
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -169,7 +182,7 @@ def _replace(temporary: Path, path: Path) -> None:
             temporary.replace(path)
             return
         except PermissionError as error:
-            if path.is_dir():
+            if is_folder(path):
                 raise FileError(path, "cannot be written: a folder has this name") from error
             if os.name != "nt":
                 raise

@@ -44,7 +44,7 @@ def to_rgb8(picture: Picture, path: Path) -> tuple[NDArray[np.uint8], tuple[str,
     """
     notes: list[str] = []
     if picture.palette is not None:
-        return picture.palette[picture.samples], ()
+        return picture.palette[picture.samples.astype(np.uint16, copy=False)], ()
     samples = _to_uint8(picture, path, notes)
     if picture.min_is_white:
         samples = 255 - samples

@@ -78,7 +78,7 @@ def foreign_labels(picture: Picture, classes: tuple[PhaseClass, ...], path: Path
     if picture.model == "rgb":
         return _from_colours(np.asarray(picture.samples), classes, path)
     if picture.palette is not None:
-        return _from_palette(np.asarray(picture.samples), picture.palette, classes, path)
+        return _from_palette(picture.samples.astype(np.uint16), picture.palette, classes, path)
     if picture.model != "grey":
         raise FileError(path, f"is in {picture.model.upper()}, as no mask is; save it as PNG or TIFF")
     if picture.min_is_white and not picture.description.startswith(_WRITERS_OF_NUMBERS):
@@ -172,9 +172,7 @@ def _from_colours(samples: NDArray[Any], classes: tuple[PhaseClass, ...], path: 
 def _whole_numbers(picture: Picture, path: Path) -> NDArray[Any]:
     """Return the stored numbers if all are whole."""
     values = np.asarray(picture.samples)
-    if values.ndim != 2:
-        raise FileError(path, "holds several channels; a mask holds one")
-    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.floor(values))).all():
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.floor(values)).all()):
         raise FileError(path, "holds values that are no whole numbers; a mask holds labels")
     return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from xml.etree import ElementTree
@@ -90,10 +91,10 @@ def decode(stream: BinaryIO, path: Path, page: int, size: int, sha256: str) -> P
         return Picture(
             samples=np.ascontiguousarray(samples),
             model=model,
-            bits=int(first.bitspersample),
+            bits=_declared_bits(first, samples, path),
             sha256=sha256,
             min_is_white=int(first.photometric) == 0,
-            palette=_palette(first, path) if model == "palette" else None,
+            palette=_palette(first, samples, path) if model == "palette" else None,
             transparent=transparent,
             statements=tuple(tiff_statements(tiff, first)),
             description=tiff.pages.first.description,
@@ -108,10 +109,9 @@ def _fields(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
     Left out are pages flagged as reduced or as transparency masks, and pages at most half as wide and half
     as high as the largest one: thumbnails and pyramid levels that their writers did not flag.
     """
-    tiff.pages.useframes = False
-    pages: list[Any] = [
+    pages = [
         page
-        for page in (cast("Any", entry).aspage() for entry in tiff.pages)  # whole pages, also of LSM files
+        for page in _chain(tiff, path)
         if not page.subfiletype & _REDUCED_OR_MASK and page.tags.valueof(255) != _OLD_REDUCED
     ]
     width = max((page.imagewidth for page in pages), default=0)
@@ -134,6 +134,17 @@ def _fields(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
                 "save it as an image sequence",
             )
     return fields
+
+
+def _chain(tiff: tifffile.TiffFile, path: Path) -> Iterator[Any]:
+    """Yield the pages of the main chain; one that leads back to itself would have no end."""
+    tiff.pages.useframes = False
+    offsets = set()
+    for entry in tiff.pages:
+        if entry.offset in offsets:
+            raise FileError(path, "is damaged: its pages lead back to one another")
+        offsets.add(entry.offset)
+        yield cast("Any", entry).aspage()  # in LSM files, where tifffile makes frames of them
 
 
 def _channels_in_pages(tiff: tifffile.TiffFile, path: Path) -> int:
@@ -202,13 +213,24 @@ def _split_channels(
     return samples[..., 0] if needed == 1 else samples[..., :needed], model, transparent
 
 
-def _palette(page: Any, path: Path) -> NDArray[np.uint8]:
-    """Return the colours as ``(n, 3)`` uint8, black where the file names too few."""
+def _declared_bits(page: Any, samples: NDArray[Any], path: Path) -> int:
+    """Return the bits per sample, checked against the samples where they fill only a part of their type."""
+    bits = int(page.bitspersample)
+    partial = samples.dtype.kind == "b" or bits < 8 * samples.dtype.itemsize
+    if partial and int(samples.max(initial=0)) >= 2**bits:
+        raise FileError(path, f"is damaged: it declares {bits} bits per sample but holds more")
+    return bits
+
+
+def _palette(page: Any, samples: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Return a colour for every index that the samples' type can hold, black where the file names none."""
     if page.colormap is None:
         raise FileError(path, "is damaged: its palette is missing")
+    if samples.dtype not in (np.bool_, np.uint8, np.uint16):
+        raise FileError(path, f"is damaged: {samples.dtype} samples cannot point into a palette")
     colours = np.asarray(page.colormap).T
     # The standard wants 16 bits; some writers store 8.
     colours = (colours >> 8 if colours.max(initial=0) > 255 else colours).astype(np.uint8)
-    table = np.zeros((max(len(colours), 2 ** int(page.bitspersample)), 3), np.uint8)
+    table = np.zeros((max(len(colours), 256**samples.dtype.itemsize), 3), np.uint8)
     table[: len(colours)] = colours
     return table

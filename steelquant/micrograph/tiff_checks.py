@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,16 @@ def check_page(page: Any, path: Path, size: int) -> None:
         name = getattr(page.compression, "name", page.compression)
         raise FileError(path, f"is compressed with {name}, which is not read; save it with LZW or deflate")
     offsets, counts = page.dataoffsets, page.databytecounts
-    if not offsets or len(offsets) != len(counts) or 0 in counts or 0 in offsets:
+    whole = page.is_contiguous or len(offsets) == math.prod(page.chunked)
+    if not offsets or not whole or len(offsets) != len(counts) or 0 in counts or 0 in offsets:
         raise FileError(path, "is damaged or cut off: a part of its pixels is missing")
     ends = max(offset + count for offset, count in zip(offsets, counts, strict=True))
     if ends > size or (page.is_contiguous and offsets[0] + page.nbytes > size):
         raise FileError(path, "is cut off: a part of its pixels is missing")
+    if sum(counts) > size:
+        raise FileError(path, "is damaged: parts of its pixels overlap")
     pixel_bytes = page.samplesperpixel * page.dtype.itemsize
-    stored = min(sum(counts), size)
+    stored = sum(counts)
     check_size(path, page.imagewidth, page.imagelength, pixel_bytes, stored, MAX_TIFF_PIXELS)
     if page.is_tiled:
         check_size(path, page.tilewidth, page.tilelength, pixel_bytes, stored, MAX_TIFF_PIXELS)
