@@ -10,7 +10,7 @@ __all__ = ["__version__", "quantify", "segment"]
 
 if TYPE_CHECKING:
     from steelquant.segmentation import segment
-    from steelquant.stereology import quantify
+    from steelquant.stereology.quantify import quantify
 
 
 def __getattr__(name: str) -> Any:
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
         return segment
     if name == "quantify":
-        from steelquant.stereology import quantify
+        from steelquant.stereology.quantify import quantify
 
         return quantify
     raise AttributeError(f"module 'steelquant' has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -93,21 +93,35 @@ class FixedCrops(TorchDataset[Example]):
 class DrawSampler(Sampler[int]):
     """The draws of one validation interval, this process's share of them.
 
-    Lightning calls :meth:`set_epoch` with the number of intervals done, also after a resume. It has no length
-    on purpose: the last interval may be shorter, and Lightning would hold the first one's length for all.
+    It has no length on purpose: the last interval may be shorter, and Lightning would hold the first one's
+    length for all. It asks for the interval when it is iterated: Lightning's ``set_epoch`` comes too late for
+    the first interval after a resume.
+
+    Parameters
+    ----------
+    intervals_done
+        Returns the number of intervals behind.
+    per_interval, total
+        Draws an interval, and of the run.
+    rank, world
+        This process and how many share the draws.
     """
 
-    def __init__(self, per_interval: int, total: int, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        intervals_done: Callable[[], int],
+        per_interval: int,
+        total: int,
+        *,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.intervals_done = intervals_done
         self.per_interval = per_interval
         self.total = total
         self.rank = rank
         self.world = world
-        self.interval = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the interval."""
-        self.interval = epoch
 
     def __iter__(self) -> Iterator[int]:
-        start = self.interval * self.per_interval
+        start = self.intervals_done() * self.per_interval
         return iter(range(start + self.rank, min(start + self.per_interval, self.total), self.world))

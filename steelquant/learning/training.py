@@ -276,6 +276,7 @@ def _loaders(
         store, dataset.crops["training"], dataset.crop_px, seed=seed, augment=protocol.augment
     )
     sampler = DrawSampler(
+        lambda: trainer.global_step // protocol.validate_every,
         protocol.validate_every * protocol.batch * world,
         iterations * protocol.batch * world,
         rank=trainer.global_rank,
