@@ -39,7 +39,9 @@ def quantify(
     smallest_feature: Annotated[
         int, typer.Option(metavar="PX", help="Features of fewer pixels are not counted as features.")
     ] = 1,
-    workers: Annotated[int, typer.Option(help="Processes to measure in; 0 chooses.")] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes to measure in; 0: all cores where it is worth it.")
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of the table.")
     ] = False,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -20,6 +20,7 @@ from openpyxl.utils import get_column_letter
 
 from steelquant.reports.table import Row
 
+_DIMENSION = re.compile(rb'<dimension ref="[^"]*"')
 _STYLE = re.compile(rb'<c r="[A-Z]+\d+"(?: s="(\d+)")?')
 _ROWS_PER_WRITE = 2000
 _LONGEST_TEXT = 32_767
@@ -36,7 +37,7 @@ class Block:
     """Rows for a sheet, from row ``first_row`` on, where the model row stands; ``height`` in points."""
 
     first_row: int
-    rows: Iterable[Row]
+    rows: Sequence[Row]
     height: float | None = None
 
 
@@ -72,8 +73,10 @@ def save_with_rows(workbook: Workbook, path: Path, blocks: Mapping[str, Block]) 
                 start = content.index(b'<row r="%d"' % block.first_row)
                 end = content.index(b"</row>", start) + len(b"</row>")
                 styles = [int(match[1] or 0) for match in _STYLE.finditer(content[start:end])]
+                last = f"{get_column_letter(len(styles))}{block.first_row + max(len(block.rows), 1) - 1}"
+                head = _DIMENSION.sub(f'<dimension ref="A1:{last}"'.encode(), content[:start], count=1)
                 with target.open(name, "w", force_zip64=True) as stream:
-                    stream.write(content[:start])
+                    stream.write(head)
                     for text in _row_texts(block, styles):
                         stream.write(text.encode())
                     stream.write(content[end:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from steelquant.stereology.summary import (
     summarise,
 )
 
-_FIELDS_PER_WORKER = 3
-"""A worker process takes about as long to start as this many fields take to measure."""
+_WORTH_PROCESSES_S = 4.0
+"""Remaining work from which worker processes pay, which take a second or two to start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +95,8 @@ def quantify(
     smallest_feature_px
         Features of fewer pixels are not counted as features; fractions always count every pixel.
     workers
-        Processes to measure in; 0 chooses. Above 1, a script needs the usual
-        ``if __name__ == "__main__":`` guard.
+        Processes to measure in; 0 takes all cores where the work is worth it. Other than 1, a script
+        needs the usual ``if __name__ == "__main__":`` guard.
     on_field
         Called with the number of fields done and of all fields after each.
 
@@ -155,14 +156,22 @@ def quantify(
 def _measure_all(
     sources: Sequence[FieldSource], settings: FieldSettings, workers: int
 ) -> Iterator[FieldResult | FileError]:
-    count = min(workers or machine()["cores"], max(1, len(sources) // _FIELDS_PER_WORKER))
-    if count == 1:
-        for source in sources:
+    """Measure in order; with ``workers`` 0 the first field's time decides whether processes pay."""
+    rest = list(sources)
+    count = workers or machine()["cores"]
+    if not workers and count > 1:
+        start = time.perf_counter()
+        yield _measure_or_fail(rest.pop(0), settings)
+        if (time.perf_counter() - start) * len(rest) < _WORTH_PROCESSES_S:
+            count = 1
+    count = min(count, len(rest))
+    if count <= 1:
+        for source in rest:
             yield _measure_or_fail(source, settings)
         return
     context = multiprocessing.get_context("spawn")  # the same on all systems, and safe beside threads
     with ProcessPoolExecutor(count, mp_context=context, initializer=_use_one_thread) as pool:
-        yield from pool.map(_measure_or_fail, sources, [settings] * len(sources))
+        yield from pool.map(_measure_or_fail, rest, [settings] * len(rest))
 
 
 def _measure_or_fail(source: FieldSource, settings: FieldSettings) -> FieldResult | FileError:

@@ -116,7 +116,7 @@ def _read_run(path: Path) -> tuple[Run, list[FieldSource]]:
         used = weights.get(entry.get("run")) or content["weights"]
         source = _source(path.parent, entry)
         sources.append(replace(source, model=used.get("model"), weights_sha256=used.get("sha256")))
-    warnings = (f"{path}: {len(failed)} fields failed in segment: {', '.join(failed)}",) if failed else ()
+    warnings = (f"{path} names fields that failed in segment: {', '.join(failed)}",) if failed else ()
     return Run(path, content, warnings), sources
 
 

@@ -1,0 +1,187 @@
+"""``steelquant quantify`` as users and scripts call it: files, table, exit codes, start-up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from steelquant.cli import app
+from steelquant.micrograph.masks import write_mask
+
+FILES = {
+    "report.xlsx",
+    "report.json",
+    "report.specimens.csv",
+    "report.fields.csv",
+    "report.features.csv",
+    "report.distributions.csv",
+    "report.comparison.csv",
+    "report.limits.csv",
+    "report.provenance.csv",
+}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder to work in, with masks of two specimens in segmented/."""
+    rng = np.random.default_rng(0)
+    for specimen, fraction in (("C15", 0.2), ("C45", 0.5)):
+        for number in (1, 2, 3):
+            mask = np.kron(rng.random((24, 30)) < fraction, np.ones((5, 5))).astype(np.uint8)
+            write_mask(tmp_path / "segmented" / f"{specimen}_{number}.tif", mask, pixel_size_um=0.5)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["quantify", *arguments])
+
+
+def test_without_arguments_it_measures_segmented_into_report(workplace):
+    result = run()
+
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in workplace.iterdir() if path.is_file()} == FILES
+    assert "6 fields measured" in result.stdout
+    assert "report.xlsx" in result.stdout
+
+
+def test_the_table_shows_each_specimen_with_its_interval(workplace):
+    result = run("--specimen", "{}_*")
+
+    lines = [line for line in result.stdout.splitlines() if line.strip().startswith("C")]
+    assert [line.split()[0] for line in lines] == ["C15", "C45"]
+    assert all("±" in line and " 3 " in line for line in lines)
+
+
+def test_options_reach_the_report(workplace):
+    (workplace / "limits.csv").write_text(
+        "specimen,quantity,minimum,maximum\nC15,pearlite,0,60\nC45,pearlite,0,1\n"
+    )
+
+    result = run(
+        "segmented", "--output", "out/lot.xlsx", "--pixel-size", "0.25", "--specimen", r"^(C\d+)",
+        "--limits", "limits.csv", "--smallest-feature", "30", "--workers", "1",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.output
+    content = json.loads((workplace / "out" / "lot.json").read_text(encoding="utf-8"))
+    assert content["parameters"]["pixel size (µm/px)"] == 0.25
+    assert content["parameters"]["smallest feature (px)"] == 30
+    assert [specimen["verdict"] for specimen in content["specimens"]] == ["pass", "fail"]
+    assert "pass" in result.stdout
+    assert "fail" in result.stdout
+
+
+def test_single_masks_and_folders_can_be_given_together(workplace):
+    write_mask(workplace / "other" / "x.tif", np.eye(30, dtype=np.uint8), pixel_size_um=0.5)
+
+    result = run("segmented/C15_1.tif", "other")
+
+    assert result.exit_code == 0
+    assert "2 fields measured" in result.stdout
+
+
+def test_a_bad_mask_gives_one_line_and_exit_code_1_and_the_rest_goes_on(workplace):
+    (workplace / "segmented" / "torn.tif").write_bytes(b"II*\0torn")
+
+    result = run()
+
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "torn.tif" in errors[0]
+    assert "6 fields measured; 1 masks failed" in result.stdout
+    assert (workplace / "report.xlsx").exists()
+
+
+def test_only_bad_masks_write_no_report(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.tif").write_bytes(b"")
+
+    result = run("bad.tif")
+
+    assert result.exit_code == 1
+    assert "bad.tif" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.tif"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "segmented"),
+        (["nowhere"], "nowhere"),
+        (["."], "no masks found"),
+        ([".", "--output", "report.html"], ".xlsx"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_exit_code_2(tmp_path, monkeypatch, arguments, problem):
+    monkeypatch.chdir(tmp_path)
+
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--limits", "--specimen"])
+def test_a_missing_table_is_one_line_that_names_it(workplace, option):
+    result = run(option, "missing.csv")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: missing.csv: cannot be read")
+
+
+def test_a_mask_changed_by_hand_is_told(workplace):
+    folder = workplace / "segmented"
+    entry = {
+        "name": "C15_1",
+        "status": "done",
+        "input": {"path": "/data/C15/C15_1.tif", "page": 0, "sha256": "a" * 64},
+        "width_px": 150,
+        "height_px": 120,
+        "calibration": {"pixel_size_um": 0.5, "source": "OME", "warnings": []},
+        "mask": {"path": "C15_1.tif", "sha256": "b" * 64},
+    }
+    record = {"fields": [entry], "weights": {"model": "unet", "sha256": "c" * 64}}
+    (folder / "segmentation.json").write_text(json.dumps(record))
+
+    result = run("segmented/C15_1.tif")
+
+    assert result.exit_code == 0
+    assert "corrected by hand" in " ".join(result.stdout.split())
+
+
+def test_json_is_one_document_with_the_estimates(workplace):
+    result = run("--json", "--specimen", "{}_*")
+
+    content = json.loads(result.stdout)
+    assert {file.rsplit("/", 1)[-1] for file in content["files"]} == FILES
+    assert [specimen["Specimen"] for specimen in content["specimens"]] == ["C15", "C45"]
+    assert content["specimens"][0]["estimates"]["Pearlite (%)"]["n"] == 3
+    assert content["failures"] == []
+
+
+def test_it_needs_neither_torch_nor_the_segmentation_room(workplace):
+    code = (
+        "import sys; from steelquant.cli import app\n"
+        "try:\n    app(['quantify', '--workers', '1'])\n"
+        "except SystemExit as done:\n    assert done.code == 0, done.code\n"
+        "libraries = ('torch', 'torchvision', 'lightning', 'pandas', 'matplotlib', 'skimage')\n"
+        "rooms = ('steelquant.segmentation', 'steelquant.networks', 'steelquant.learning')\n"
+        "heavy = [m for m in sys.modules if m.split('.')[0] in libraries or m.startswith(rooms)]\n"
+        "assert not heavy, heavy\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert (workplace / "report.xlsx").exists()
