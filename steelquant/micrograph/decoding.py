@@ -17,7 +17,7 @@ from steelquant.micrograph import raster, tiff
 from steelquant.micrograph.files import is_folder, reason, sha256_of
 from steelquant.micrograph.picture import Picture
 
-_IN_MEMORY_BYTES = 256 * 2**20
+_IN_MEMORY_BYTES = 64 * 2**20
 """Up to this size a file is read once, hashed and decoded from memory; further pages need no second hash."""
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -25,6 +25,7 @@ _CHANNELS: dict[ColourModel, int] = {"grey": 1, "palette": 1, "rgb": 3, "cmyk": 
 _REDUCED_OR_MASK = 0b101
 _OLD_REDUCED = 2
 _ALPHA = (1, 2)
+_BUFFER_BYTES = 16 * 2**20
 
 
 def count_pages(stream: BinaryIO, path: Path) -> int:
@@ -171,7 +172,7 @@ def _read(parts: list[Any], path: Path, size: int) -> NDArray[Any]:
     """Check and decode the pages of one field, channels last."""
     for part in parts:
         check_page(part, path, size)
-    arrays = [_samples_last(part, part.asarray(maxworkers=1)) for part in parts]
+    arrays = [_samples_last(part, part.asarray(maxworkers=1, buffersize=_BUFFER_BYTES)) for part in parts]
     if len(arrays) == 1:
         return arrays[0]
     if any(array.ndim != 2 or array.shape != arrays[0].shape for array in arrays):
