@@ -22,11 +22,12 @@ from steelquant.learning.tables import Table, set_words
 from steelquant.micrograph.files import reason, write_json
 from steelquant.micrograph.provenance import machine, utc_now, versions
 from steelquant.reports.evaluation_excel import write_workbook
-from steelquant.reports.evaluation_figures import draw_figures
-from steelquant.reports.evaluation_pictures import Gallery, draw_degradations
+from steelquant.reports.evaluation_figures import PLOTS, draw_figures
+from steelquant.reports.evaluation_pictures import DEGRADATIONS_PLOT, Gallery, draw_degradations
 from steelquant.segmentation.options import SCALE_RANGE
 
 FORMAT = "steelquant evaluation 1"
+RECORD = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,7 @@ def run_evaluation(
     methods: list[Method] = [*networks]
     if len(data.classes) == 2:
         methods.append(OtsuSegmenter())
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(options.output, f"this output folder cannot be made: {reason(error)}") from None
+    _make_folder(options.output)
     gallery = Gallery(
         options.output,
         data.classes,
@@ -142,11 +140,24 @@ def run_evaluation(
     gallery.finish()
     draw_figures(found, options.output)
     if options.robustness:
-        draw_degradations(options.output / "degradations.png", first[0], (options.seed, first[0].image))
+        draw_degradations(options.output / DEGRADATIONS_PLOT, first[0], (options.seed, first[0].image))
     record = _record(options, found, networks, started)
     write_workbook(options.output / "evaluation.xlsx", [*all_tables(found), _provenance(record)])
-    write_json(options.output / "evaluation.json", record)
+    write_json(options.output / RECORD, record)
     return found
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the output folder; of an earlier evaluation in it, remove what this one may not write again."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / RECORD).is_file():
+            for pattern in (*PLOTS, DEGRADATIONS_PLOT, "sheets/*.png", "worst/*.png"):
+                for picture in folder.glob(pattern):
+                    picture.unlink()
+            (folder / RECORD).unlink()
+    except OSError as error:
+        raise FileError(folder, f"this output folder cannot be used: {reason(error)}") from None
 
 
 def _record(

@@ -23,6 +23,7 @@ from steelquant.learning.tables import Table, Value, set_words
 def table_4(evaluation: Evaluation) -> Table:
     """Return the paper's Table 4: every method, and the paper's figures below its models."""
     rows: list[tuple[Value, ...]] = []
+    two_phases = len(evaluation.data.classes) == 2
     for method in evaluation.methods:
         found = method.scores
         megapixels = sum(s.height_px * s.width_px for s in method.samples) / 1e6
@@ -37,14 +38,17 @@ def table_4(evaluation: Evaluation) -> Table:
                 method.seconds / megapixels,
             )
         )
-        if paper := PAPER_TABLE_4.get(method.name):
+        if two_phases and (paper := PAPER_TABLE_4.get(method.name)):
             rows.append(("  the paper's", *paper, None))
     height, width = evaluation.sizes_px[0]
     tolerance = BF_TOLERANCE * math.hypot(height, width)
     notes = [
         f"BF compares at one size only: here boundaries may be {tolerance:.2f} px off, in the paper 2.38 px.",
-        "The paper's figures are of its own 734 crops, split at random with turned twins on both sides.",
     ]
+    if two_phases:
+        notes.append(
+            "The paper's figures are of its own 734 crops, split at random with turned twins on both sides."
+        )
     if evaluation.unlabelled > 0:
         notes.append(
             f"{100 * evaluation.unlabelled:.1f} % of the pixels are unlabelled and count nowhere; where they "

@@ -14,6 +14,8 @@ from steelquant.learning.paper_results import PAPER_FIGURE_10
 from steelquant.learning.tables import set_words
 from steelquant.micrograph.files import atomic_write
 
+PLOTS = ("confusion.png", "reliability.png", "region-sizes.png", "robustness.png")
+
 _DPI = 120
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -26,13 +28,14 @@ def draw_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
     list of Path
         The files written.
     """
-    plots = {"confusion.png": _confusions(evaluation)}
+    confusion, calibration, sizes, robustness = PLOTS
+    plots = {confusion: _confusions(evaluation)}
     if any(m.reliability for m in evaluation.methods):
-        plots["reliability.png"] = _reliability(evaluation)
+        plots[calibration] = _reliability(evaluation)
     if any(m.sizes for m in evaluation.methods):
-        plots["region-sizes.png"] = _sizes(evaluation)
+        plots[sizes] = _sizes(evaluation)
     if evaluation.robustness is not None:
-        plots["robustness.png"] = _robustness(evaluation)
+        plots[robustness] = _robustness(evaluation)
     for name, figure in plots.items():
         save(figure, folder / name)
     return [folder / name for name in plots]
@@ -59,7 +62,7 @@ def _confusions(evaluation: Evaluation) -> Figure:
         for (true, found), share in np.ndenumerate(shares):
             colour = "white" if share > 0.6 else "black"
             axis.text(found, true, f"{100 * share:.1f} %", ha="center", va="center", color=colour)
-        axis.set_title(f"{method.title}{_papers_diagonal(method)}", fontsize=9)
+        axis.set_title(f"{method.title}{_papers_diagonal(method, len(names))}", fontsize=9)
         axis.set_xticks(range(len(names)), names, fontsize=8)
         axis.set_yticks(range(len(names)), names, rotation=90, va="center", fontsize=8)
         axis.set_xlabel("predicted", fontsize=8)
@@ -67,8 +70,8 @@ def _confusions(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def _papers_diagonal(method: MethodResult) -> str:
-    if method.name not in PAPER_FIGURE_10:
+def _papers_diagonal(method: MethodResult, classes: int) -> str:
+    if classes != 2 or method.name not in PAPER_FIGURE_10:
         return ""
     ferrite, pearlite = PAPER_FIGURE_10[method.name]
     return f"\n(the paper's diagonal: {100 * ferrite:.1f}, {100 * pearlite:.1f} %)"

@@ -18,6 +18,8 @@ from steelquant.learning.evaluation_set import Sample, grid_crops
 from steelquant.micrograph.field import EXCLUDED, PhaseClass
 from steelquant.reports.evaluation_figures import save
 
+DEGRADATIONS_PLOT = "degradations.png"
+
 SHEETS = 12
 """At most so many sheets, spread evenly over the fields."""
 
@@ -103,7 +105,7 @@ class Gallery:
         _show(axes[0, 0], sample.pixels, sample.name)
         _show(axes[0, 1], truth, "truth")
         self._legend(axes[1, 0])
-        axes[1, 1].set_axis_off()
+        _strip(axes[1, 1])
         for column, ((_, title), found) in enumerate(zip(self._methods, labels, strict=True), 2):
             counted = sample.truth != EXCLUDED
             wrong = float((found != sample.truth)[counted].mean())
@@ -114,7 +116,7 @@ class Gallery:
         save(figure, self._folder / "sheets" / f"{_file_name(sample.field.image.stem)}.png")
 
     def _legend(self, axis: Any) -> None:
-        axis.set_axis_off()
+        _strip(axis)
         entries = [(c.colour, c.name) for c in self._classes] + [(_UNLABELLED, "unlabelled")]
         if len(self._classes) == 2:
             second = self._classes[1].name
@@ -182,6 +184,13 @@ def _show(axis: Any, picture: NDArray[np.uint8], title: str, size: int = 11) -> 
         picture = np.asarray(cv2.resize(picture, shape, interpolation=cv2.INTER_AREA), np.uint8)
     axis.imshow(picture, interpolation="nearest")
     axis.set_title(title, fontsize=size)
+    _strip(axis)
+
+
+def _strip(axis: Any) -> None:
+    """Take away frame and ticks; ticks that are only hidden are laid out all the same, slowly."""
+    axis.set_xticks([])
+    axis.set_yticks([])
     axis.set_axis_off()
 
 
@@ -199,7 +208,7 @@ def draw_degradations(path: Path, sample: Sample, seed: tuple[int, ...]) -> None
     figure = Figure(figsize=(4 * columns, rows * (4 * height + 0.35)), layout="constrained")
     axes = figure.subplots(rows, columns)
     for axis in axes.flat:
-        axis.set_axis_off()
+        _strip(axis)
     for axis, degradation in zip(axes.flat, shown, strict=False):
         pixels, _ = degradation.apply(sample.pixels, sample.truth, seed)
         _show(axis, pixels, degradation.name)
