@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -37,6 +38,9 @@ _FOREIGN_MAGIC = {
     b"{": "a text file",
 }
 _MAGIC_BYTES = 16
+_CONFUSED = (AttributeError, IndexError, KeyError, NameError, TypeError, ZeroDivisionError, struct.error)
+"""Errors by which decoders stumble over nonsense; their texts would tell a user nothing."""
+
 _Result = TypeVar("_Result")
 
 
@@ -109,7 +113,8 @@ def _with_file(path: Path, use: Callable[[BinaryIO, str, int], _Result], *, in_m
         raise FileError(path, "is too large for the memory of this machine") from error
     except Exception as error:
         # Decoders meet broken data with errors of every type; none of them may end a batch.
-        raise FileError(path, f"is damaged or of an unknown kind ({_short(error)})") from error
+        detail = "" if isinstance(error, _CONFUSED) else f" ({_short(error)})"
+        raise FileError(path, f"is damaged or of an unknown kind{detail}") from error
 
 
 def _sniff(path: Path, start: bytes, size: int) -> str:

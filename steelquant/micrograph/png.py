@@ -180,6 +180,9 @@ def _orientation(chunks: dict[bytes, bytes]) -> int:
     """Read the EXIF orientation."""
     if b"eXIf" not in chunks:
         return 1
-    exif = Image.Exif()
-    exif.load(b"Exif\0\0" + chunks[b"eXIf"])
-    return int(exif.get(0x0112, 1))
+    try:
+        exif = Image.Exif()
+        exif.load(b"Exif\0\0" + chunks[b"eXIf"])
+        return int(exif.get(0x0112, 1))
+    except Exception:
+        return 1  # a broken EXIF block says nothing, and the pixels are checked by themselves

@@ -73,7 +73,7 @@ def _decode_jpeg(stream: BinaryIO, path: Path, size: int, sha256: str) -> tuple[
     # The reader itself: Image.open would apply the size limit that the whole process shares, not ours.
     image = JpegImagePlugin.JpegImageFile(stream)
     _check(image, path, size)
-    exif = image.getexif()
+    exif, orientation = _read_exif(image)
     picture = Picture(
         samples=np.asarray(image),
         model=_MODELS[image.mode],
@@ -82,7 +82,7 @@ def _decode_jpeg(stream: BinaryIO, path: Path, size: int, sha256: str) -> tuple[
         statements=_jpeg_density(image, exif),
         lossy=True,
     )
-    return picture, int(exif.get(_ORIENTATION, 1))
+    return picture, orientation
 
 
 def _decode_bmp(stream: BinaryIO, path: Path, size: int, sha256: str) -> Picture:
@@ -103,6 +103,15 @@ def _decode_bmp(stream: BinaryIO, path: Path, size: int, sha256: str) -> Picture
         transparent=transparent,
         statements=(density_statement("BMP resolution", float(x), float(y), _INCH_UM),) if x and y else (),
     )
+
+
+def _read_exif(image: Image.Image) -> tuple[Image.Exif, int]:
+    """Return the EXIF block and its orientation; a broken block says nothing about the pixels."""
+    try:
+        exif = image.getexif()
+        return exif, int(exif.get(_ORIENTATION, 1))
+    except Exception:
+        return Image.Exif(), 1
 
 
 def _check(image: Image.Image, path: Path, size: int) -> None:

@@ -15,7 +15,7 @@ from steelquant.micrograph.field import Micrograph
 from steelquant.micrograph.intensity import to_rgb8
 from steelquant.micrograph.naming import MASK_MARK, PROBABILITY_MARK
 
-_MAX_BLACK_SHARE = 0.01
+_MAX_EMPTY_SHARE = 0.01
 
 
 def page_count(path: Path) -> int:
@@ -66,7 +66,7 @@ def read_micrograph(
         raise FileError(path, "is a result of steelquant, not a micrograph")
     calibration = calibrate(picture.statements, pixel_size_um)
     pixels, notes = to_rgb8(picture, path)
-    warnings = [*picture.warnings, *notes, *_black_rows(pixels)]
+    warnings = [*picture.warnings, *notes, *_empty_rows(pixels)]
     try:
         excluded = exclusion.apply(pixels.shape) if exclusion is not None else None
     except UsageError as error:
@@ -82,19 +82,25 @@ def read_micrograph(
     return Micrograph(path, page, pixels, excluded, calibration, picture.sha256, tuple(warnings))
 
 
-def _black_rows(pixels: NDArray[np.uint8]) -> list[str]:
-    """Remark on rows of pure zeros at an edge; nothing else tells of an uncompressed copy cut short."""
-    if pixels[0].any() and pixels[-1].any():
-        return []
-    rows = pixels.shape[0]
-    filled = np.flatnonzero(pixels.reshape(rows, -1).any(axis=1))
-    if not filled.size:
-        return ["is black everywhere"]
+def _empty_rows(pixels: NDArray[np.uint8]) -> list[str]:
+    """Remark on rows of one single colour at an edge.
+
+    Nothing else tells of an uncompressed copy that was cut short and filled up with zeros, or of a JPEG that
+    a program closed in the middle and decoders fill up with grey.
+    """
+    height = pixels.shape[0]
     remarks = []
-    for count, edge in ((int(filled[0]), "uppermost"), (rows - 1 - int(filled[-1]), "lowest")):
-        if count > _MAX_BLACK_SHARE * rows:
+    for row, edge in ((0, "uppermost"), (height - 1, "lowest")):
+        colour = pixels[row, 0]
+        if not (pixels[row] == colour).all():
+            continue
+        filled = np.flatnonzero((pixels != colour).any(axis=(1, 2)))
+        if not filled.size:
+            return ["is one colour everywhere"]
+        count = int(filled[0] if row == 0 else height - 1 - filled[-1])
+        if count > _MAX_EMPTY_SHARE * height:
             remarks.append(
-                f"its {count} {edge} rows are pure black; if the file was cut short fetch it again, "
-                "if this is no steel exclude it"
+                f"its {count} {edge} rows are one colour; if the file was cut short fetch it again, "
+                "if they are no steel exclude them"
             )
     return remarks

@@ -436,7 +436,32 @@ def test_an_uncompressed_copy_that_ends_in_zeros_is_remarked(tmp_path: Path, rgb
     content = path.read_bytes()
     path.write_bytes(content[:-5000] + bytes(5000))
     (warning,) = read_micrograph(path).warnings
-    assert "20 lowest rows are pure black" in warning
+    assert "20 lowest rows are one colour" in warning
+
+
+def test_a_jpeg_that_was_closed_in_the_middle_is_remarked(tmp_path: Path, rgb: Array) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.tile(rgb, (4, 4, 1))).save(stream, "JPEG")
+    content = stream.getvalue()
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert read_micrograph(tmp_path / "a.jpg").warnings == ()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) // 2] + b"\xff\xd9")
+    (warning,) = read_micrograph(tmp_path / "a.jpg").warnings
+    assert "lowest rows are one colour" in warning
+
+
+def test_a_picture_of_one_colour_is_remarked(tmp_path: Path) -> None:
+    field = read_micrograph(tiff(tmp_path / "a.tif", np.full((30, 40), 128, np.uint8)))
+    assert field.warnings == ("is one colour everywhere",)
+
+
+def test_a_broken_exif_block_does_not_matter(tmp_path: Path, rgb: Array) -> None:
+    for ending in ("jpg", "png"):
+        path = tmp_path / f"a.{ending}"
+        Image.fromarray(rgb).save(path, exif=b"Exif\0\0no TIFF header at all")
+        with Image.open(path) as image:
+            expected = np.asarray(image.convert("RGB"))
+        np.testing.assert_array_equal(read_micrograph(path).pixels, expected)
 
 
 def test_a_png_with_a_wrong_checksum_is_damaged(tmp_path: Path, grey: Array) -> None:
