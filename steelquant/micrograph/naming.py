@@ -58,8 +58,8 @@ def output_names(fields: Sequence[tuple[Path, int, int]], roots: Sequence[Path])
 
     A field is named as its file without the ending. Fields of different files that would share a name,
     even only by upper and lower case, keep their ending (``a.tif``, ``a.png``); if they still do, the
-    sub-folder goes before it (``left_a.tif``), and if even that is equal, a hash of the full path goes
-    behind. Pages of a multi-page file get ``.p01``, ``.p02``. Characters that Windows forbids become
+    sub-folder goes before (``left_a``, or ``left_a.tif``), and if even that is equal, a hash of the full
+    path goes behind. Pages of a multi-page file get ``.p01``, ``.p02``. Characters that Windows forbids become
     ``_``, its reserved names get one in front, and names above 200 bytes are cut and get a hash.
 
     Parameters
@@ -78,8 +78,9 @@ def output_names(fields: Sequence[tuple[Path, int, int]], roots: Sequence[Path])
     spellings: tuple[Callable[[Path], str], ...] = (
         lambda path: path.stem,
         lambda path: path.name,
-        lambda path: _with_folder(path, roots),
-        lambda path: f"{path.name}~{_digest(str(full_path(path)))}",
+        lambda path: _with_folder(path, roots, path.stem),
+        lambda path: _with_folder(path, roots, path.name),
+        lambda path: f"{path.name}~{_digest(f'{full_path(path)} {path}')}",
     )
     chosen: dict[Path, list[str]] = {}
     taken: set[str] = set()
@@ -104,14 +105,14 @@ def _page_names(name: str, pages: int) -> list[str]:
     return [f"{name}.p{page + 1:0{digits}d}" for page in range(pages)]
 
 
-def _with_folder(path: Path, roots: Sequence[Path]) -> str:
+def _with_folder(path: Path, roots: Sequence[Path], name: str) -> str:
     """Put the folders below the searched root, or else the file's own folder, before its name."""
     folder = full_path(path).parent
     for root in roots:
         base = full_path(root)
         if folder != base and folder.is_relative_to(base):
-            return "_".join((*folder.relative_to(base).parts, path.name))
-    return f"{folder.name}_{path.name}"
+            return "_".join((*folder.relative_to(base).parts, name))
+    return f"{folder.name}_{name}"
 
 
 def _digest(text: str) -> str:

@@ -31,11 +31,13 @@ def test_case_and_accents_that_windows_or_macos_do_not_tell_apart_collide() -> N
 
 
 def test_those_of_sub_folders_are_told_by_them() -> None:
-    assert names("in/left/1.tif", "in/right/1.tif", "in/right/2.tif") == ["left_1.tif", "right_1.tif", "2"]
+    assert names("in/left/1.tif", "in/right/1.tif", "in/right/2.tif") == ["left_1", "right_1", "2"]
 
 
 def test_those_of_several_inputs_are_told_by_their_folder() -> None:
-    assert names("x/s1/1.tif", "x/s2/1.tif", roots=("x/s1", "x/s2")) == ["s1_1.tif", "s2_1.tif"]
+    assert names("x/s1/1.tif", "x/s2/1.tif", roots=("x/s1", "x/s2")) == ["s1_1", "s2_1"]
+    assert names("x/s1/1.tif", "x/s1/1.png", "x/s2/1.tif", roots=("x",)) == ["s1_1", "1.png", "s2_1"]
+    assert len(set(names("x/1.tif", "x/../x/1.tif", roots=("x",)))) == 2
 
 
 def test_a_name_made_longer_does_not_take_a_name_that_is_there() -> None:
