@@ -49,6 +49,7 @@ class Job:
             "started_utc": utc_now(),
             "finished_utc": None,
             "run": self.run,
+            "engine": None,
             "parameters": self.options.to_json(),
             "weights": {
                 "model": self.metadata.model,
@@ -91,14 +92,21 @@ def prepare(options: SegmentOptions) -> Job:
 def _fields(options: SegmentOptions, run: str) -> tuple[FieldResult, ...]:
     """List the fields: every page of every file; a file that cannot be opened fails when it is read."""
     pages: list[tuple[Path, int, int]] = []
-    for path in find_micrographs(options.inputs, recursive=options.recursive):
+    inputs = [_images_of(path) for path in options.inputs]
+    for path in find_micrographs(inputs, recursive=options.recursive):
         try:
             count = page_count(path)
         except FileError:
             count = 1
         pages += [(path, page, count) for page in range(count)]
-    names = output_names(pages, [path for path in options.inputs if path.is_dir()])
+    names = output_names(pages, [path for path in inputs if path.is_dir()])
     return tuple(
         FieldResult(name=name, status="failed", error=None, path=path.absolute(), page=page, run=run)
         for name, (path, page, _) in zip(names, pages, strict=True)
     )
+
+
+def _images_of(path: Path) -> Path:
+    """Take a labelled set, ``images/`` beside ``masks/``, for its images: its masks are no micrographs."""
+    is_set = (path / "images").is_dir() and (path / "masks").is_dir()
+    return path / "images" if is_set else path

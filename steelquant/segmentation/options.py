@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from steelquant.errors import UsageError
+from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.calibration import calibrate
 from steelquant.micrograph.exclusion import Exclusion
-from steelquant.micrograph.files import sha256_of
+from steelquant.micrograph.files import reason, sha256_of
 from steelquant.segmentation.tiles import MAX_OVERLAP, SMALLEST_TILE_PX
 
 DEFAULT_MODEL = "mobilenetv2"
@@ -42,6 +42,8 @@ class SegmentOptions:
         ------
         UsageError
             With the option's name and what it takes.
+        FileError
+            If a path cannot be looked at.
         """
         low, high = SCALE_RANGE
         if not (math.isfinite(self.scale) and low <= self.scale <= high):
@@ -55,10 +57,13 @@ class SegmentOptions:
         if self.pixel_size_um is not None:
             calibrate((), self.pixel_size_um)
         mask = self.exclusion.mask if self.exclusion else None
-        if mask is not None and not mask.is_file():
-            raise UsageError(f"--exclude names {mask}, but there is no such file")
-        if self.output.exists() and not self.output.is_dir():
-            raise UsageError(f"--output names {self.output}, which is a file, not a folder")
+        try:
+            if mask is not None and not mask.is_file():
+                raise UsageError(f"--exclude names {mask}, but there is no such file")
+            if self.output.exists() and not self.output.is_dir():
+                raise UsageError(f"--output names {self.output}, which is a file, not a folder")
+        except OSError as error:
+            raise FileError(error.filename, f"cannot be used: {reason(error)}") from error
 
     def deciding(self) -> dict[str, Any]:
         """Return the options that decide a mask; the exclusion mask by the hash of its bytes."""

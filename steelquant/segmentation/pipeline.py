@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 import time
@@ -88,13 +89,14 @@ class Pipeline:
             raise FileError(folder, f"this output folder cannot be made: {reason(error)}") from error
         with folder_lock(folder):
             for leftover in folder.glob(f"{TEMPORARY_PREFIX}*.part*"):
-                leftover.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
             record = Record(folder)
             record.begin(self._job.header(), [field.name for field in self._job.fields])
             self._start = time.perf_counter()
             interrupted = self._work(record, self._claim(record))
             if self._hopeless is None:
-                record.close(utc_now())
+                record.close(utc_now(), self._predictor.describe() if self._predictor else None)
         if self._hopeless is not None:
             done = sum(result.status == "done" for result in self._results.values())
             raise FileError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -132,6 +133,10 @@ class Predictor:
         self._tell = tell
         self._has_told = False
         self.network_seconds = 0.0
+
+    def describe(self) -> dict[str, Any]:
+        """Return what predicts, where and in which tiles, for the record."""
+        return {"name": self.engine.name, "device": self.engine.device, **asdict(self.tiling)}
 
     def predict(
         self, pixels: NDArray[np.uint8], excluded: NDArray[np.bool_] | None, *, probabilities: bool = False

@@ -89,6 +89,8 @@ class Record:
             runs = {run["run"]: run for run in self._earlier_runs}
             if self._header:
                 runs[self._header["run"]] = {key: self._header[key] for key in _RUN_KEYS}
+                if self._header["run"] == header["run"]:
+                    header["engine"] = self._header["engine"]  # of the fields that are kept
             runs.pop(header["run"], None)
             self._earlier_runs = list(runs.values())
             self._header = header
@@ -203,10 +205,11 @@ class Record:
         if path.is_file() and sha256_of(path) == known.probability_sha256:
             path.unlink()
 
-    def close(self, finished_utc: str) -> None:
-        """Write the record for the last time in a run."""
+    def close(self, finished_utc: str, engine: dict[str, Any] | None) -> None:
+        """Write the record for the last time in a run; ``engine`` says what predicted, if anything did."""
         with self._lock:
             self._header["finished_utc"] = finished_utc
+            self._header["engine"] = engine or self._header["engine"]
             self._save(force=True)
 
     def _put(self, result: FieldResult) -> None:
@@ -247,7 +250,7 @@ class Record:
                 self._put(FieldResult.from_json(entry))
             self._planned = {str(name) for name in content["planned"]}
             self._earlier_runs = [{key: run[key] for key in _RUN_KEYS} for run in content["earlier_runs"]]
-            self._header = {key: content[key] for key in _RUN_KEYS}
+            self._header = {key: content[key] for key in (*_RUN_KEYS, "engine")}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileError(
                 self.path, f"is no record of this program ({error}); move it or choose another --output"

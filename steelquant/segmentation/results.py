@@ -224,6 +224,7 @@ class SegmentationRun:
             "megapixels": round(self.megapixels, 3),
             "megapixels_per_second": round(self.megapixels_per_second, 3),
             "stage_seconds": {stage: round(value, 3) for stage, value in self.stage_seconds.items()},
+            "total": self.total,
             "failed": len(self.failed),
             "warnings": list(self.warnings),
             "fields": [{**result.to_json(), "kept": result.is_kept} for result in self.fields],

@@ -51,6 +51,15 @@ def test_a_folder_becomes_masks_overlays_and_one_record(threshold_run, micrograp
     assert record["planned"] == []
     assert record["finished_utc"] >= record["started_utc"]
     assert record["weights"]["sha256"] == _sha256(weights)
+    assert record["engine"] == {
+        "name": "threshold",
+        "device": "cpu",
+        "tile_px": 576,
+        "overlap_px": 128,
+        "margin_px": 64,
+        "stride_px": 16,
+        "batch": 1,
+    }
     assert [phase["name"] for phase in record["classes"]] == ["ferrite", "pearlite"]
     for entry, name in zip(record["fields"], NAMES, strict=True):
         source = micrographs / f"{name}.tif"
@@ -87,6 +96,7 @@ def test_the_second_run_does_nothing(threshold_run, engine, micrographs, tmp_pat
     assert len(engine.shapes) == calls
     assert run.megapixels == 0
     assert _bytes(tmp_path / "out") == before
+    assert _record(tmp_path / "out")["engine"]["name"] == "threshold"  # made the fields that are kept
     assert [entry["status"] for entry in _record(tmp_path / "out")["fields"]] == ["done"] * 3
 
 
@@ -258,6 +268,15 @@ def test_a_field_that_can_no_longer_be_read_keeps_its_earlier_mask(threshold_run
     run = threshold_run([micrographs], output=out)
     assert all(field.is_kept for field in run.fields)
     assert not any("later run" in warning for warning in run.fields[1].warnings)
+
+
+def test_a_labelled_set_stands_for_its_images(threshold_run, micrographs, tmp_path):
+    (tmp_path / "set" / "masks").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "set" / "masks" / "field_2.png"), np.zeros((120, 150), np.uint8))
+    micrographs.rename(tmp_path / "set" / "images")
+    for recursive in (False, True):
+        run = threshold_run(tmp_path / "set", output=tmp_path / "out", recursive=recursive)
+        assert [field.name for field in run.fields] == NAMES
 
 
 def test_every_page_is_a_field(threshold_run, tmp_path, texture):
@@ -444,6 +463,7 @@ def test_thousands_of_fields_do_not_make_the_record_the_work(tmp_path):
         "parameters": {},
         "weights": {},
         "versions": {},
+        "engine": None,
     }
     names = [f"field_{place}" for place in range(4000)]
     record.begin(header, names)
@@ -452,6 +472,6 @@ def test_thousands_of_fields_do_not_make_the_record_the_work(tmp_path):
     for name in names:
         record.finish(FieldResult(name, "done", None, Path("x.tif"), 0, "r", mask_sha256="0" * 64))
     took = perf_counter() - start
-    record.close("now")
+    record.close("now", None)
     assert len(_record(tmp_path)["fields"]) == 4000
     assert took < 4
