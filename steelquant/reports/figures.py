@@ -11,7 +11,7 @@ from PIL import Image
 
 from steelquant.errors import FileError
 from steelquant.micrograph.field import EXCLUDED
-from steelquant.micrograph.masks import read_mask
+from steelquant.stereology.corrections import read_field_mask
 
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
@@ -46,7 +46,7 @@ def thumbnail(field: FieldResult, size_px: tuple[int, int]) -> tuple[bytes, str]
     is_as_segmented = source.mask_sha256 == field.mask_sha256
     if source.overlay_path is not None and is_as_segmented:
         return _shrink(_open(source.overlay_path), size_px), "overlay"
-    mask = read_mask(source.mask_path)
+    mask = read_field_mask(source)
     colours = np.zeros((256, 3), dtype=np.uint8)
     colours[EXCLUDED] = _EXCLUDED_COLOUR
     for phase in mask.classes:

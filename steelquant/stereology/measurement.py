@@ -8,14 +8,15 @@ attribute of :class:`FieldResult`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steelquant.errors import FileError
 from steelquant.micrograph.field import EXCLUDED, Calibration, Mask, PhaseClass
-from steelquant.micrograph.masks import read_mask, read_probability
+from steelquant.micrograph.masks import read_probability
+from steelquant.stereology.corrections import read_field_mask
 from steelquant.stereology.features import Features, measure_phase
 from steelquant.stereology.phases import PhaseMeasures, measure_fractions, threshold_sensitivity
 from steelquant.stereology.single_field import FieldInterval, field_interval
@@ -99,7 +100,8 @@ def measure_field(source: FieldSource, settings: FieldSettings) -> FieldResult:
     FileError
         If the mask cannot be read, or all of it is excluded.
     """
-    mask = read_mask(source.mask_path, pixel_size_um=settings.pixel_size_um)
+    mask = read_field_mask(source, pixel_size_um=settings.pixel_size_um)
+    source = replace(source, mask_path=mask.path)
     labels = mask.labels
     excluded_px = int(np.count_nonzero(labels == EXCLUDED))
     if excluded_px == labels.size:

@@ -13,9 +13,10 @@ from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.masks import find_masks
 from steelquant.micrograph.provenance import machine
+from steelquant.stereology.corrections import find_corrected_sources
 from steelquant.stereology.measurement import FieldResult, FieldSettings, measure_field
 from steelquant.stereology.quantities import Quantity, quantities_of
-from steelquant.stereology.sources import FieldSource, Run, find_sources
+from steelquant.stereology.sources import FieldSource, Run
 from steelquant.stereology.specimens import Comparison, FieldName, read_grouping, read_limits
 from steelquant.stereology.summary import (
     SpecimenResult,
@@ -115,7 +116,7 @@ def quantify(
     given = [masks] if isinstance(masks, str | Path) else masks
     grouping = read_grouping(specimen)
     wanted = read_limits(Path(limits)) if limits is not None else ()
-    sources, runs, warnings = find_sources(find_masks([Path(mask) for mask in given]))
+    sources, runs, warnings = find_corrected_sources(find_masks([Path(mask) for mask in given]))
     settings = FieldSettings(pixel_size_um, smallest_feature_px)
     fields: list[FieldResult] = []
     failures: list[FileError] = []

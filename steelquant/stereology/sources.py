@@ -36,6 +36,8 @@ class FieldSource:
         Pictures of the segmentation that are there.
     model, weights_sha256
         What segmented it.
+    original_path
+        The mask that regions drawn by hand correct, where `mask_path` is a file of those.
     warnings
         What the segmentation warned of.
     """
@@ -53,6 +55,7 @@ class FieldSource:
     probability_path: Path | None = None
     model: str | None = None
     weights_sha256: str | None = None
+    original_path: Path | None = None
     warnings: tuple[str, ...] = ()
 
 
