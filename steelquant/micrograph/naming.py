@@ -59,8 +59,8 @@ def output_names(fields: Sequence[tuple[Path, int, int]], roots: Sequence[Path])
     A field is named as its file without the ending. Fields of different files that would share a name,
     even only by upper and lower case, keep their ending (``a.tif``, ``a.png``); if they still do, the
     sub-folder goes before (``left_a``, or ``left_a.tif``), and if even that is equal, a hash of the full
-    path goes behind. Pages of a multi-page file get ``.p01``, ``.p02``. Characters that Windows forbids become
-    ``_``, its reserved names get one in front, and names above 200 bytes are cut and get a hash.
+    path goes behind. Pages of a multi-page file get ``.p01``, ``.p02``. Characters that Windows forbids
+    become ``_``, its reserved names get one in front, and names above 200 bytes are cut and get a hash.
 
     Parameters
     ----------

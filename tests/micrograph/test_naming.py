@@ -102,7 +102,7 @@ FILE_NAME = st.text(
 ).filter(lambda name: name not in (".", ".."))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["", "s", "S", "s_s"]), FILE_NAME), min_size=1, max_size=8, unique=True
