@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -94,10 +94,13 @@ class Mask:
         Hash of the file's bytes.
     classes
         The classes that the labels may name.
+    notes
+        How its pixels were understood where that is not plain, one sentence each.
     """
 
     path: Path
     labels: NDArray[np.uint8]
     calibration: Calibration
     sha256: str
-    classes: tuple[PhaseClass, ...] = field(default=STEEL_CLASSES)
+    classes: tuple[PhaseClass, ...] = STEEL_CLASSES
+    notes: tuple[str, ...] = ()

@@ -92,6 +92,11 @@ def foreign_labels(picture: Picture, classes: tuple[PhaseClass, ...], path: Path
     return _apply(values, present, _read_grey(present, classes, path))
 
 
+def is_binary(picture: Picture) -> bool:
+    """Tell whether a mask made elsewhere holds the two values 0 and 255, by rule 3 ferrite and pearlite."""
+    return _distinct(np.asarray(picture.samples)) == [0, EXCLUDED]
+
+
 def _read_grey(present: list[int], classes: tuple[PhaseClass, ...], path: Path) -> list[int]:
     """Return the label of each grey value that is present: a binary mask of 0 and 255, or labels."""
     if present == [EXCLUDED]:

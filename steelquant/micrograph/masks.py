@@ -18,7 +18,7 @@ from steelquant.micrograph.decoding import count_pages, decode
 from steelquant.micrograph.discovery import find_masks
 from steelquant.micrograph.field import EXCLUDED, STEEL_CLASSES, Mask, PhaseClass
 from steelquant.micrograph.files import atomic_write
-from steelquant.micrograph.labels import EXCLUDED_COLOUR, foreign_labels, own_labels
+from steelquant.micrograph.labels import EXCLUDED_COLOUR, foreign_labels, is_binary, own_labels
 from steelquant.micrograph.naming import MASK_MARK, PROBABILITY_MARK
 
 __all__ = ["find_masks", "read_mask", "read_probability", "write_mask", "write_probability"]
@@ -96,12 +96,15 @@ def read_mask(
     calibration = calibrate(picture.statements, pixel_size_um)
     if PROBABILITY_MARK in picture.description:
         raise FileError(path, "is a probability picture of steelquant, not a mask")
+    notes: tuple[str, ...] = ()
     if MASK_MARK in picture.description:
         classes = _own_classes(picture.description, path)
         labels = own_labels(picture, classes, path)
     else:
         labels = foreign_labels(picture, classes, path)
-    return Mask(path, labels, calibration, picture.sha256, classes)
+        if is_binary(picture):
+            notes = ("the mask's two values 0 and 255 were read as ferrite and pearlite",)
+    return Mask(path, labels, calibration, picture.sha256, classes, notes)
 
 
 def write_probability(path: Path, prob_uint8: NDArray[np.uint8], *, pixel_size_um: float | None) -> None:

@@ -18,6 +18,9 @@ MASK_MARK = "steelquant label mask 1"
 PROBABILITY_MARK = "steelquant probability 1"
 """Stands in the description of every probability picture that steelquant writes."""
 
+GRAINS_MARK = "steelquant grain labels 1"
+"""Stands in the description of the grain labels that come with synthetic micrographs."""
+
 OVERLAY_ENDING = ".overlay.png"
 PROBABILITY_ENDING = ".probability.tif"
 
@@ -35,7 +38,7 @@ def natural_key(path: Path) -> tuple[object, ...]:
 
 
 def is_own_output(path: Path) -> bool:
-    """Tell whether a file is a mask, an overlay or a probability picture that steelquant wrote."""
+    """Tell whether a file is a mask, an overlay, a probability picture or grain labels of steelquant's."""
     if path.name.lower().endswith((OVERLAY_ENDING, PROBABILITY_ENDING)):
         return True
     try:
@@ -45,7 +48,7 @@ def is_own_output(path: Path) -> bool:
             start = stream.read(_SNIFFED_BYTES)
     except OSError:
         return False
-    return MASK_MARK.encode() in start or PROBABILITY_MARK.encode() in start
+    return any(mark.encode() in start for mark in (MASK_MARK, PROBABILITY_MARK, GRAINS_MARK))
 
 
 def full_path(path: Path) -> Path:

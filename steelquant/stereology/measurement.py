@@ -106,7 +106,7 @@ def measure_field(source: FieldSource, settings: FieldSettings) -> FieldResult:
     excluded_px = int(np.count_nonzero(labels == EXCLUDED))
     if excluded_px == labels.size:
         raise FileError(source.mask_path, "all of it is excluded, so there is nothing to measure")
-    warnings = list(source.warnings)
+    warnings = [*source.warnings, *mask.notes]
     changed = source.mask_sha256 is not None and mask.sha256 != source.mask_sha256
     if changed:
         warnings.append("the mask was changed after segmentation (corrected by hand); measured as it is now")

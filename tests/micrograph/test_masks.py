@@ -157,6 +157,13 @@ def test_masks_from_elsewhere_all_mean_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_mask(path).labels, PEARLITE, err_msg=path.name)
 
 
+def test_reading_two_values_as_phases_is_said(tmp_path: Path) -> None:
+    noted = {path.name for path in binary_files(tmp_path) if read_mask(path).notes}
+    binary = {"binary.png", "binary.bmp", "binary.tif", "grey as rgb.png", "opaque.png", "imagej.tif"}
+    inverted = {"imagej inverted.png", "imagej inverted.tif", "imagej inverted palette.tif"}
+    assert noted == binary | inverted
+
+
 def test_255_beside_labels_is_excluded(tmp_path: Path) -> None:
     for present in ((0, 1, 255), (1, 255)):
         labels = np.resize(np.array(present, np.uint8), (20, 31))

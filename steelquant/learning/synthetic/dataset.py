@@ -23,6 +23,7 @@ from steelquant.learning.synthetic.field import SyntheticField, synthesize_field
 from steelquant.learning.synthetic.recipe import Recipe, recipe_yaml
 from steelquant.micrograph.files import atomic_write, write_bytes
 from steelquant.micrograph.masks import write_mask
+from steelquant.micrograph.naming import GRAINS_MARK
 
 RECIPE_NAME = "recipe.yaml"
 SMALLEST_PX = 64
@@ -162,7 +163,7 @@ def _make(task: _Task) -> None:
 def write_grains(path: Path, field: SyntheticField) -> None:
     """Write the ferrite grain labels as a TIFF of 16 bits, or 32 where there are more than 65,535."""
     dtype = np.uint16 if int(field.grains.max()) <= np.iinfo(np.uint16).max else np.int32
-    _write_tiff(path, field.grains.astype(dtype), field.pixel_size_um)
+    _write_tiff(path, field.grains.astype(dtype), field.pixel_size_um, GRAINS_MARK)
 
 
 def _write_tiff(path: Path, data: NDArray[Any], pixel_size_um: float, description: str | None = None) -> None:
