@@ -57,9 +57,12 @@ def show_results(result: Quantification, output: Path, *, as_json: bool) -> None
         return
     out = console()
     out.print(_table(result))
-    fields = f"{len(result.fields)} field{'s' if len(result.fields) != 1 else ''} measured"
-    failed = f"; {len(result.failures)} masks failed" if result.failures else ""
-    out.print(f"{fields}{failed}; report in {output}", markup=False)
+    failed = f"; {_count(len(result.failures), 'mask')} failed" if result.failures else ""
+    out.print(f"{_count(len(result.fields), 'field')} measured{failed}; report in {output}", markup=False)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _table(result: Quantification) -> Table:

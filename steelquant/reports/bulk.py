@@ -102,7 +102,8 @@ def _row_texts(block: Block, styles: list[int]) -> Iterator[str]:
                     f'<c r="{letter}{number}" s="{style}" t="inlineStr"><is><t{space}>{text}</t></is></c>'
                 )
             elif math.isfinite(value):
-                pieces.append(f'<c r="{letter}{number}" s="{style}"><v>{value!r}</v></c>')
+                digits = f"{value:.9g}" if isinstance(value, float) else str(value)
+                pieces.append(f'<c r="{letter}{number}" s="{style}"><v>{digits}</v></c>')
             else:
                 pieces.append(f'<c r="{letter}{number}" s="{style}"/>')
         pieces.append("</row>")

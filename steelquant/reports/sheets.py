@@ -32,12 +32,13 @@ HEADER_FILL = PatternFill("solid", fgColor=SHADE)
 HEADER_RULE = Border(bottom=Side("thin", color=GREY))
 ROW_RULE = Border(bottom=Side("thin", color=SHADE))
 
-CHARACTERS_PER_WIDTH = 1.2
+CHARACTERS_PER_WIDTH = 1.3
 """Characters of body text to a unit of column width, which is a digit of Excel's standard font."""
 
 _LONGEST_TITLE = 31
 _A4 = 9
-_HEADER_HEIGHT = 42.0
+_HEADER_SHARE = 0.75
+"""Headers are bold and break between words, so they need more room than their characters."""
 
 
 def put(
@@ -123,7 +124,8 @@ def lines_height(texts: Iterable[tuple[str, float]]) -> float:
 
 def place_table(sheet: Worksheet, table: Table, row: int) -> None:
     """Write a table's header into ``row`` and its model row, the sheet's last, below."""
-    sheet.row_dimensions[row].height = _HEADER_HEIGHT
+    headers = [(column.name, _HEADER_SHARE * column.width) for column in table.columns]
+    sheet.row_dimensions[row].height = lines_height(headers) + 3
     for number, column in enumerate(table.columns, start=1):
         is_text = column.number_format is None
         put_header(sheet, row, number, column.name, is_text=is_text)

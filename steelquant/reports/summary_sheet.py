@@ -90,7 +90,7 @@ def add_summary(workbook: Workbook, result: Quantification) -> tuple[Worksheet, 
                 _tint(cell, str(value))
             if is_text and number > 1:
                 cell.alignment = Alignment(horizontal="left", vertical="center", wrap_text=True, indent=1)
-    sheet.row_dimensions[row].height = 40
+    sheet.row_dimensions[row].height = 32
     for offset in range(1, len(shown) + 1):
         remarks = str(columns[-1].values[offset - 1] or "")
         sheet.row_dimensions[row + offset].height = lines_height([(remarks, columns[-1].width)])

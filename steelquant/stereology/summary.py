@@ -165,6 +165,7 @@ def _remarks(
     sizes = {field.pixel_size_um for field in fields}
     if None in sizes:
         count = sum(field.pixel_size_um is None for field in fields)
-        yield f"{count} of {len(fields)} fields not calibrated: their lengths are empty"
+        which = "" if count == len(fields) else f"{count} of {len(fields)} fields "
+        yield f"{which}not calibrated: lengths are empty"
     if len(sizes - {None}) > 1:
         yield "fields of different µm/px are averaged"

@@ -96,7 +96,7 @@ def test_a_bad_mask_gives_one_line_and_exit_code_1_and_the_rest_goes_on(workplac
     errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
     assert "torn.tif" in errors[0]
-    assert "6 fields measured; 1 masks failed" in result.stdout
+    assert "6 fields measured; 1 mask failed" in result.stdout
     assert (workplace / "report.xlsx").exists()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ from PIL import Image
 from segmented_folder import squares, write_segmented
 
 from steelquant.errors import FileError, UsageError
+from steelquant.micrograph.field import Calibration
+from steelquant.micrograph.files import sha256_of
 from steelquant.micrograph.masks import write_mask
+from steelquant.segmentation.results import FieldResult as SegmentedField
 from steelquant.stereology import quantify
 from steelquant.stereology.specimens import Verdict
 
@@ -348,3 +353,36 @@ def test_nothing_found_is_a_usage_error(tmp_path):
 def test_a_report_that_is_no_excel_file_is_refused_before_the_work(folder):
     with pytest.raises(UsageError, match=r"\.xlsx"):
         quantify([folder], output="report.pdf")
+
+
+def test_the_record_that_segment_writes_is_understood(tmp_path):
+    labels = squares(0.25)
+    write_mask(tmp_path / "f1.tif", labels, pixel_size_um=0.5)
+    done = SegmentedField(
+        name="f1",
+        status="done",
+        error=None,
+        path=Path("/data/lot 7/f1.tif"),
+        page=2,
+        run="r1",
+        sha256="a" * 64,
+        height_px=120,
+        width_px=160,
+        calibration=Calibration(0.5, "Zeiss LSM tag 34412", ("x and y differ",)),
+        mask_sha256=sha256_of(tmp_path / "f1.tif"),
+        warnings=("16 bits were scaled to 8",),
+    )
+    failed = replace(done, name="f2", status="failed", error="unreadable", calibration=None, mask_sha256=None)
+    weights = {"model": "resnet18", "file": "w", "sha256": "e" * 64}
+    record = {"run": "r1", "weights": weights, "fields": [done.to_json(), failed.to_json()]}
+    (tmp_path / "segmentation.json").write_text(json.dumps(record))
+
+    result = measure(tmp_path)
+
+    (field,) = result.fields
+    assert field.source.image_path == Path("/data/lot 7/f1.tif")
+    assert (field.source.image_page, field.source.folder, field.source.model) == (2, "lot 7", "resnet18")
+    assert field.calibration.source == "Zeiss LSM tag 34412"
+    assert set(field.warnings) == {"16 bits were scaled to 8", "x and y differ"}
+    assert any("f2" in warning for warning in result.warnings)
+    assert len(result.runs) == 1
