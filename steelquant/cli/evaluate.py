@@ -47,6 +47,12 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the degradations and of the bootstrap.")] = 0,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Write the figures, under this name, into the weight files judged."
+        ),
+    ] = None,
 ) -> None:
     """Compare models on labelled micrographs; writes a workbook, pictures and evaluation.json."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -67,6 +73,7 @@ def evaluate(
         classes=classes,
         device=device,
         seed=seed,
+        record=record,
     )
     screen = console(stderr=True)
     columns = (TextColumn("fields"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

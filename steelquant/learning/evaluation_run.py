@@ -21,6 +21,7 @@ from steelquant.learning.segmenter import NetworkSegmenter, load_segmenters
 from steelquant.learning.tables import Table, set_words
 from steelquant.micrograph.files import reason, write_json
 from steelquant.micrograph.provenance import machine, utc_now, versions
+from steelquant.networks.weights import record_metrics
 from steelquant.reports.evaluation_excel import write_workbook
 from steelquant.reports.evaluation_figures import PLOTS, draw_figures
 from steelquant.reports.evaluation_pictures import DEGRADATIONS_PLOT, Gallery, draw_degradations
@@ -60,6 +61,8 @@ class EvaluationOptions:
         As ``segment``'s.
     seed
         Of degradations and bootstrap.
+    record
+        Name of the set under which the figures go into the headers of the weight files; None leaves them.
     """
 
     data: Path
@@ -74,6 +77,7 @@ class EvaluationOptions:
     classes: str | None = None
     device: str = "auto"
     seed: int = 0
+    record: str | None = None
 
 
 def run_evaluation(
@@ -144,7 +148,26 @@ def run_evaluation(
     record = _record(options, found, networks, started)
     write_workbook(options.output / "evaluation.xlsx", [*all_tables(found), _provenance(record)])
     write_json(options.output / RECORD, record)
+    if options.record is not None:
+        _record_in_weights(options.record, found, networks)
     return found
+
+
+def _record_in_weights(name: str, found: Evaluation, networks: Sequence[NetworkSegmenter]) -> None:
+    """Tell the weight files what their networks reached, with Otsu's figure beside where there is one."""
+    scores = {method.name: method.scores for method in found.methods}
+    otsu = {"otsu_mean_iou": scores[OtsuSegmenter.name].mean_iou} if OtsuSegmenter.name in scores else {}
+    for network in networks:
+        if len(network.weights) > 1 or network.symmetries:
+            continue  # figures of an ensemble, or of eight views, are no file's own
+        figures = {
+            "fields": found.fields,
+            "split": found.data.split,
+            "mean_iou": scores[network.name].mean_iou,
+            "global_accuracy": scores[network.name].global_accuracy,
+            **otsu,
+        }
+        record_metrics(network.weights[0].path, name, figures)
 
 
 def _make_folder(folder: Path) -> None:

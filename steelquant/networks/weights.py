@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,6 +193,27 @@ def write_weights(path: Path, network: nn.Module, metadata: WeightsMetadata) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata={_METADATA_KEY: metadata.to_json()})
+
+
+def record_metrics(path: Path, name: str, figures: dict[str, Any]) -> None:
+    """Write measured figures into a weight file's header; its tensors stay as they are.
+
+    Parameters
+    ----------
+    path
+        The weight file.
+    name
+        Of the set that was judged on; figures that stood under it are replaced.
+    figures
+        Numbers and words, JSON.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or written.
+    """
+    network, metadata = read_weights(path)
+    write_weights(path, network, replace(metadata, metrics={**metadata.metrics, name: figures}))
 
 
 def read_weights(path: Path) -> tuple[nn.Module, WeightsMetadata]:

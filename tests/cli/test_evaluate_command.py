@@ -182,3 +182,24 @@ def test_mistakes_are_one_line_and_leave_nothing(folder: Path, weights: Path) ->
         assert problem in text
         assert text.count("\n") == 1
     assert not (folder / "out").exists()
+
+
+def test_recorded_figures_stand_in_the_weight_file_and_its_tensors_stay(folder: Path, weights: Path) -> None:
+    from safetensors.numpy import load_file
+
+    from steelquant.networks.weights import read_metadata
+
+    own = folder / "mobilenetv2.safetensors"
+    own.write_bytes(weights.read_bytes())
+    words = (folder, "--model", "mobilenetv2", "--weights", own, "--output", folder / "out")
+
+    assert run(*words, "--record", "three squares")[0] == 0
+
+    figures = read_metadata(own).metrics["three squares"]
+    found = json.loads((folder / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert figures["fields"] == 3
+    assert figures["mean_iou"] == found["methods"][0]["scores"]["mean_iou"]
+    assert figures["otsu_mean_iou"] == found["methods"][1]["scores"]["mean_iou"]
+    before, after = load_file(weights), load_file(own)
+    assert before.keys() == after.keys()
+    assert all((before[key] == after[key]).all() for key in before)
