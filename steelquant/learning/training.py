@@ -310,6 +310,7 @@ def _metadata(
         crop_px=dataset.crop_px,
         pixel_size_um=(min(sizes), max(sizes)) if sizes else None,
         training={
+            "data": dataset.root.resolve().name,
             "data_sha256": dataset.sha256,
             "images": len(dataset.images),
             "split": dataset.split,

@@ -72,6 +72,7 @@ def test_training_learns_and_leaves_weights_history_and_curves(dataset: Path, tm
     metadata = read_metadata(folder / "mobilenetv2.safetensors")
     assert metadata.training["crops_seen"] == int(rows[-1]["iteration"]) * 4
     assert metadata.training["data_sha256"] == read_dataset(dataset).sha256
+    assert metadata.training["data"] == "data"
     assert metadata.pixel_size_um == (0.5, 0.5)
     network, _ = read_weights(folder / "mobilenetv2.safetensors")
     image = torch.full((1, 3, 64, 64), 220 / 127.5 - 1)
