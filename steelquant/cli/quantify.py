@@ -18,6 +18,24 @@ def quantify(
     output: Annotated[
         Path, typer.Option(help="The Excel report; CSV and JSON files with its tables go beside it.")
     ] = Path("report.xlsx"),
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Also a report for the browser, one file with every field's pictures."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where --html looks for micrographs that are no longer at their place."
+        ),
+    ] = None,
+    rois: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also every field's features as GeoJSON for QuPath and ROIs for Fiji; corrected there, "
+            "give such a file beside the masks and it takes the place of its field's mask.",
+        ),
+    ] = None,
     pixel_size: Annotated[
         float | None,
         typer.Option(metavar="UM", help="Scale of all fields in µm/px.", show_default="what the files state"),
@@ -54,6 +72,9 @@ def quantify(
         result = run_quantify(
             masks or [Path("segmented")],
             output=output,
+            html=html,
+            images=images,
+            rois=rois,
             pixel_size_um=pixel_size,
             specimen=specimen,
             limits=limits,
@@ -63,6 +84,6 @@ def quantify(
         )
     for error in result.failures:
         print_error(str(error))
-    show_results(result, output, as_json=as_json)
+    show_results(result, output, [path for path in (html, rois) if path is not None], as_json=as_json)
     if result.failures:
         raise typer.Exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +37,17 @@ def progress_bar(*, is_shown: bool) -> Iterator[Callable[[int, int], None] | Non
         yield report
 
 
-def show_results(result: Quantification, output: Path, *, as_json: bool) -> None:
-    """Print specimens and where the report is, or one JSON document and nothing else, to stdout."""
+def show_results(result: Quantification, output: Path, further: Sequence[Path], *, as_json: bool) -> None:
+    """Print specimens and where reports are, or one JSON document and nothing else, to stdout.
+
+    ``further`` is what was written besides the files of ``output``.
+    """
     if as_json:
         from steelquant.reports import report_files
         from steelquant.reports.plain import specimen_json
 
         document = {
-            "files": [str(path) for path in report_files(output)] if result.fields else [],
+            "files": [str(path) for path in (*report_files(output), *further)] if result.fields else [],
             "specimens": [specimen_json(specimen) for specimen in result.specimens],
             "failures": [{"mask": str(error.path), "problem": error.problem} for error in result.failures],
             "warnings": list(result.warnings),
@@ -58,7 +61,8 @@ def show_results(result: Quantification, output: Path, *, as_json: bool) -> None
     out = console()
     out.print(_table(result))
     failed = f"; {_count(len(result.failures), 'mask')} failed" if result.failures else ""
-    out.print(f"{_count(len(result.fields), 'field')} measured{failed}; report in {output}", markup=False)
+    written = ", ".join(map(str, (output, *further)))
+    out.print(f"{_count(len(result.fields), 'field')} measured{failed}; report in {written}", markup=False)
 
 
 def _count(number: int, what: str) -> str:

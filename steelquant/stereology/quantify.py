@@ -70,6 +70,9 @@ def quantify(
     masks: str | Path | Sequence[str | Path] = "segmented",
     *,
     output: str | Path | None = "report.xlsx",
+    html: str | Path | None = None,
+    images: str | Path | None = None,
+    rois: str | Path | None = None,
     pixel_size_um: float | None = None,
     specimen: str = "folder",
     limits: str | Path | None = None,
@@ -82,10 +85,19 @@ def quantify(
     Parameters
     ----------
     masks
-        Mask files and folders of masks, from ``segment`` or made elsewhere.
+        Mask files and folders of masks, from ``segment`` or made elsewhere; also GeoJSON files of QuPath
+        and ROI files of Fiji, which take the place of the masks of their names.
     output
         The Excel report; CSV and JSON files go beside it. None writes nothing, and nothing is written
         either when no mask could be measured.
+    html
+        The report for the browser, one file, with every field's pictures.
+    images
+        Folder where the browser's report looks for micrographs, in its sub-folders too, that are no longer
+        where they were segmented.
+    rois
+        Folder for every field's features as GeoJSON for QuPath and as ROIs for Fiji; corrected there, such
+        a file is a mask like any other.
     pixel_size_um
         Scale in µm/px that wins over what files state.
     specimen
@@ -113,6 +125,10 @@ def quantify(
         raise UsageError(f"the smallest feature must have at least 1 px, not {smallest_feature_px}")
     if output is not None and Path(output).suffix.lower() != ".xlsx":
         raise UsageError(f"{output}: the report is an Excel file; let its name end in .xlsx")
+    if html is not None and Path(html).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{html}: the report for the browser is an HTML file; let its name end in .html")
+    if images is not None and not Path(images).is_dir():
+        raise UsageError(f"{images}: no such folder of micrographs")
     given = [masks] if isinstance(masks, str | Path) else masks
     grouping = read_grouping(specimen)
     wanted = read_limits(Path(limits)) if limits is not None else ()
@@ -151,6 +167,14 @@ def quantify(
         from steelquant.reports import write_report
 
         write_report(result, Path(output))
+    if html is not None and fields:
+        from steelquant.reports.html import write_html
+
+        write_html(result, Path(html), images=None if images is None else Path(images))
+    if rois is not None and fields:
+        from steelquant.reports.rois import write_rois
+
+        write_rois(result, Path(rois))
     return result
 
 

@@ -1,0 +1,57 @@
+"""Numbers as the report writes them, by the same formats as in Excel."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_SECTION = re.compile(r"(?:\[>=(?P<least>[\d.]+)\])?(?P<whole>[#0,]+)(?:\.(?P<decimals>[0#]+))?$")
+MISSING = "–"
+
+
+def format_number(value: float | None, number_format: str) -> str:
+    """Write a number by one of the report's number formats.
+
+    Parameters
+    ----------
+    value
+        The number; None and what is not finite become a dash.
+    number_format
+        Excel's: sections such as ``[>=100]#,##0.0`` separated by semicolons, the first that fits the size
+        of the number counts; of decimals, ``#`` is left out where it would be a zero at the end.
+
+    Examples
+    --------
+    >>> format_number(1234.5, "#,##0.0"), format_number(0.1234, "[>=1]0.00;0.0000")
+    ('1,234.5', '0.1234')
+    >>> format_number(-0.001, "0.00")
+    '0.00'
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    section = _section(abs(value), number_format)
+    decimals = section["decimals"] or ""
+    text = f"{abs(value):{',' if ',' in section['whole'] else ''}.{len(decimals)}f}"
+    optional = len(decimals) - len(decimals.rstrip("#"))
+    for _ in range(optional):
+        text = text.removesuffix("0")
+    if decimals:
+        text = text.removesuffix(".")
+    is_negative = value < 0 and any(digit in "123456789" for digit in text)
+    return f"−{text}" if is_negative else text
+
+
+def _section(size: float, number_format: str) -> re.Match[str]:
+    """Return the part of a format that counts for numbers of some size."""
+    for section in number_format.split(";"):
+        match = _SECTION.match(section)
+        if match is not None and (match["least"] is None or size >= float(match["least"])):
+            return match
+    raise ValueError(f"no number format of the report: {number_format}")
+
+
+def with_interval(mean: float | None, half_width: float | None, number_format: str) -> str:
+    """Write a mean and the half-width of its interval: ``24.13 ± 1.20``."""
+    if mean is None or half_width is None:
+        return format_number(mean, number_format)
+    return f"{format_number(mean, number_format)} ± {format_number(half_width, number_format)}"

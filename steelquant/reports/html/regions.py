@@ -1,0 +1,142 @@
+"""What lies under the pointer: a reduced picture of feature numbers, and each feature's size.
+
+The page finds a feature by the number in the picture at the pointer and reads its area from a list, so that
+it tells the same sizes as the table of features, however much the picture is reduced.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelquant.micrograph.field import EXCLUDED, Mask
+from steelquant.stereology.features import Features, label_phase
+
+if TYPE_CHECKING:
+    from steelquant.stereology.measurement import FieldResult
+
+_PLANES = 3
+"""Bytes of a number in the picture."""
+
+_CUT = 1 << 31
+"""Added to the area of a feature that the frame or an excluded region cuts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Features or grains of one kind in a field.
+
+    Attributes
+    ----------
+    name
+        What one of them is called: ``"pearlite"``, ``"ferrite grain"``.
+    label_image
+        ``(height, width)`` integers of the field's size: positive ones name regions.
+    features
+        Their sizes by label; labels that are missing here are not shown.
+    """
+
+    name: str
+    label_image: NDArray[np.int32]
+    features: Features
+
+
+@dataclass(frozen=True)
+class EncodedRegions:
+    """Regions as the page reads them.
+
+    Attributes
+    ----------
+    numbers
+        Base64 of zlib of three planes of bytes, lowest first: the numbers of the reduced picture, each less
+        the one above it, modulo 2²⁴.
+    sizes
+        Base64 of zlib of the areas in px as 32-bit little-endian integers, and then of the regions' names,
+        which are numbers; the highest bit of an area marks a region that is cut.
+    kinds
+        Name, first number and count of each kind in turn. Kinds without sizes have a count of 0.
+    """
+
+    numbers: str
+    sizes: str
+    kinds: tuple[tuple[str, int, int], ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Room that they take in the page."""
+        return len(self.numbers) + len(self.sizes)
+
+
+def regions_of(field: FieldResult, mask: Mask) -> list[Regions]:
+    """Return everything in a field that has a size of its own.
+
+    Parameters
+    ----------
+    field
+        The measured field.
+    mask
+        Its mask.
+    """
+    labels = {phase.name: phase.label for phase in mask.classes}
+    return [
+        Regions(name, label_phase(mask.labels, labels[name]), features)
+        for name, features in field.features.items()
+    ]
+
+
+def encode_regions(
+    regions: Sequence[Regions],
+    labels: NDArray[np.uint8],
+    mask: Mask,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> EncodedRegions:
+    """Encode regions for the page.
+
+    Parameters
+    ----------
+    regions
+        In full size; where two overlap, the later one is shown.
+    labels
+        ``(n, m)`` reduced mask.
+    mask
+        The mask in full size.
+    rows, columns
+        ``(n,)`` and ``(m,)`` pixels of the full size that the reduced pictures show.
+    """
+    kinds: list[tuple[str, int, int]] = [("excluded", 1, 0)]
+    numbers = np.where(labels == EXCLUDED, np.int32(1), np.int32(0))
+    for phase in mask.classes:
+        kinds.append((phase.name, len(kinds) + 1, 0))
+        numbers[labels == phase.label] = len(kinds)
+    first = len(kinds) + 1
+    areas, names = [], []
+    for item in regions:
+        found = item.features
+        number_of = np.zeros(int(item.label_image.max(initial=0)) + 1, dtype=np.int32)
+        number_of[found.label] = np.arange(first, first + found.count)
+        shown = number_of[np.maximum(item.label_image[np.ix_(rows, columns)], 0)]
+        numbers[shown > 0] = shown[shown > 0]
+        areas.append(found.area_px + np.where(found.cut, _CUT, 0))
+        names.append(found.label)
+        kinds.append((item.name, first, found.count))
+        first += found.count
+    listed = np.concatenate([*areas, *names]).astype("<u4").tobytes()
+    return EncodedRegions(_pack(_planes(numbers)), _pack(listed), tuple(kinds))
+
+
+def _planes(numbers: NDArray[np.int32]) -> bytes:
+    steps = numbers.astype(np.int64)
+    steps[1:] -= numbers[:-1]
+    steps %= 1 << (8 * _PLANES)
+    return b"".join(((steps >> (8 * plane)) & 255).astype(np.uint8).tobytes() for plane in range(_PLANES))
+
+
+def _pack(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
