@@ -84,18 +84,25 @@ class DeepLabV3Plus(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits ``(n, K, h, w)`` of an image ``(n, 3, h, w)`` of any size."""
-        low, deep = self._mobile_features(image) if self.is_mobile else self._residual_features(image)
-        context = self.dec_upsample1(self.dec_c1(self.aspp(deep)))
-        context = context[..., : low.shape[-2], : low.shape[-1]]
-        decoded = self.dec_c4(self.dec_c3(torch.cat([context, self.dec_c2(low)], dim=1)))
-        logits = self.dec_upsample2(self.scorer(decoded))
+        detail, features = self.shallow(image)
+        context = self.dec_upsample1(self.deep(features))
+        context = context[..., : detail.shape[-2], : detail.shape[-1]]
+        logits = self.dec_upsample2(self.decode(detail, context))
         return logits[..., : image.shape[-2], : image.shape[-1]]
 
-    def _residual_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.encoder(image)
-        return features[2], features[5]
+    def shallow(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what depends on a pixel's close surroundings only.
 
-    def _mobile_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        Returns
+        -------
+        detail, features
+            ``(n, 48, h/4, w/4)`` for the decoder, and what the rest of the backbone takes: stride 8 for
+            MobileNetV2, stride 4 for ResNet. A value depends on fewer than 32 px around it.
+        """
+        if not self.is_mobile:
+            stem = self.encoder.relu(self.encoder.bn1(self.encoder.conv1(image)))
+            low = self.encoder.layer1(self.encoder.maxpool(stem))
+            return self.dec_c2(low), low
         features = image
         for layer in self.encoder.features[:4]:
             features = layer(features)
@@ -104,6 +111,16 @@ class DeepLabV3Plus(nn.Module):
         features = low
         for layer in rest:
             features = layer(features)
-        for layer in self.encoder.features[5:]:
+        return self.dec_c2(low), features
+
+    def deep(self, features: Tensor) -> Tensor:
+        """Return the context ``(n, 256, h/16, w/16)``, which looks hundreds of pixels around itself."""
+        encoder = self.encoder
+        layers = encoder.features[5:] if self.is_mobile else (encoder.layer2, encoder.layer3, encoder.layer4)
+        for layer in layers:
             features = layer(features)
-        return low, features
+        return self.dec_c1(self.aspp(features))
+
+    def decode(self, detail: Tensor, context: Tensor) -> Tensor:
+        """Return logits ``(n, K, h/4, w/4)`` from detail and context of that size; looks 2 values around."""
+        return self.scorer(self.dec_c4(self.dec_c3(torch.cat([context, detail], dim=1))))
