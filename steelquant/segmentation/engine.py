@@ -59,7 +59,7 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """PyTorch: inference mode, channels last, batch norms folded, half precision on CUDA.
+    """PyTorch: inference mode, channels last, batch norms folded, half precision on CUDA, blocks on the CPU.
 
     Parameters
     ----------
@@ -76,12 +76,17 @@ class TorchEngine:
     def __init__(self, network: nn.Module, metadata: WeightsMetadata, device: torch.device) -> None:
         import torch
 
+        from steelquant.networks.deeplab import DeepLabV3Plus
+        from steelquant.segmentation.blocks import BlockedDeepLab
         from steelquant.segmentation.folding import fold_batch_norms
 
         self.device = str(device)
         self._place = device
         self._metadata = metadata
-        self._network = fold_batch_norms(network).to(device).to(memory_format=torch.channels_last)
+        plain = fold_batch_norms(network).to(device).to(memory_format=torch.channels_last)
+        self._plain = self._network = plain
+        if device.type == "cpu" and isinstance(plain, DeepLabV3Plus):
+            self._network = BlockedDeepLab(plain)
         self._mean, self._std = (
             torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
             for values in (metadata.mean, metadata.std)
@@ -117,7 +122,7 @@ class TorchEngine:
 
         if self._place.type == "cpu":
             return None
-        return TorchEngine(self._network.to("cpu"), self._metadata, torch.device("cpu"))
+        return TorchEngine(self._plain.to("cpu"), self._metadata, torch.device("cpu"))
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

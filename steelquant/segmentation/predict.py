@@ -19,6 +19,12 @@ from steelquant.segmentation.tiles import SMALLEST_TILE_PX, TileGrid, fit_grid, 
 PROBABILITY_LABEL = 1
 """The class whose probability is written: pearlite."""
 
+_FAR_PX = 128
+"""A network whose halo is larger gets whole fields: overlaps would cost more than they save."""
+
+_GPU_BATCH_PX = 9_000_000
+"""Pixels that go through a GPU at once."""
+
 _CONFIDENCE_STEP_PX = 4
 """Confidence is averaged over every fourth pixel each way: the decoders work at stride 4."""
 
@@ -88,20 +94,27 @@ def choose_tiling(info: ModelInfo, device: str, tile: int | None, overlap: float
     device
         Name of the device.
     tile
-        Largest side (px), or None for the fastest measured: on the CPU what stays in its caches, on a GPU
-        what wastes little on overlaps.
+        Largest side (px), or None for the default: whole fields for networks that look far, otherwise what
+        stays in a processor's caches, or on a GPU what wastes little on overlaps.
     overlap
-        Fraction of a tile, or None for twice the model's halo.
+        Fraction of a tile, or None for twice the model's halo; a quarter where that is more than half a tile.
     """
     on_cpu = device == "cpu"
-    tile_px = tile or (576 if on_cpu else 1056)
+    looks_far = info.halo_px > _FAR_PX
+    tile_px = tile or (3072 if looks_far else 576 if on_cpu else 1056)
+    overlap_px = _affordable(2 * info.halo_px, tile_px) if overlap is None else round(overlap * tile_px)
     return Tiling(
         tile_px=tile_px,
-        overlap_px=2 * info.halo_px if overlap is None else round(overlap * tile_px),
+        overlap_px=overlap_px,
         margin_px=info.halo_px,
         stride_px=info.stride_px,
-        batch=1 if on_cpu else 8,
+        batch=1 if on_cpu else max(1, _GPU_BATCH_PX // tile_px**2),
     )
+
+
+def _affordable(overlap_px: int, tile_px: int) -> int:
+    """Return an overlap for which most of a tile is not done twice."""
+    return overlap_px if overlap_px <= tile_px // 2 else tile_px // 4
 
 
 class Predictor:
@@ -243,7 +256,8 @@ class Predictor:
             self.tiling = replace(self.tiling, batch=self.tiling.batch // 2)
         elif self.tiling.tile_px > SMALLEST_TILE_PX:
             smaller = max(self.tiling.tile_px // 2, SMALLEST_TILE_PX)
-            self.tiling = replace(self.tiling, tile_px=smaller)
+            overlap_px = _affordable(self.tiling.overlap_px, smaller)
+            self.tiling = replace(self.tiling, tile_px=smaller, overlap_px=overlap_px)
         elif (on_cpu := self.engine.on_cpu()) is not None:
             self.engine = on_cpu
         else:

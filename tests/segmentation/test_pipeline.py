@@ -54,9 +54,9 @@ def test_a_folder_becomes_masks_overlays_and_one_record(threshold_run, micrograp
     assert record["engine"] == {
         "name": "threshold",
         "device": "cpu",
-        "tile_px": 576,
-        "overlap_px": 128,
-        "margin_px": 64,
+        "tile_px": 3072,
+        "overlap_px": 640,
+        "margin_px": 320,
         "stride_px": 16,
         "batch": 1,
     }
@@ -326,9 +326,8 @@ def test_an_unsure_prediction_is_named(threshold_run, tmp_path):
     assert any("unsure" in warning and "0.62" in warning for warning in warnings)
 
 
-def test_good_fields_are_not_warned_of(threshold_run, tmp_path):
-    pixels = np.full((100, 100, 3), 220, np.uint8)
-    pixels[:30] = 40
+def test_good_fields_are_not_warned_of(threshold_run, tmp_path, texture):
+    pixels = np.where(texture(100, 100) < 90, 40, 220).astype(np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
     run = threshold_run(tmp_path / "a.tif", output=tmp_path / "out", pixel_size_um=0.4)
     assert run.fields[0].all_warnings() == ()
