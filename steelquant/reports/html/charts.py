@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_SERIES = 6
 """Specimens in one chart of sizes: as many as there are colours that the colour-blind can tell apart."""
 
-_WIDTH, _HEIGHT = 940.0, 330.0
+_WIDTH, _HEIGHT = 1088.0, 340.0
 _LEFT, _RIGHT, _TOP = 58.0, 14.0, 16.0
 _LEAST_STEP = 7.0
 _NAMED_STEP = 24.0
@@ -34,7 +34,7 @@ _CHARACTER = 6.2
 _SLANTED = 0.72 * _CHARACTER
 """Height that a letter of a slanted name takes."""
 
-_RANGE_WIDTH = 240.0
+_RANGE_WIDTH = 190.0
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,14 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """A value with its interval; ``low`` and ``high`` are None where there is none."""
+    """A value with its interval, None where there is none; ``label`` is its name, cut to fit."""
 
     x: float
     y: float
     low: float | None
     high: float | None
     name: str
+    label: str
     text: str
     anchor: str
 
@@ -79,6 +80,7 @@ class Group:
     """The fields of one specimen, from ``left`` to ``right``; the rest is its mean and interval, if any."""
 
     name: str
+    label: str
     text: str
     left: float
     right: float
@@ -103,6 +105,7 @@ class FieldsChart:
     y: Axis
     groups: tuple[Group, ...]
     has_names: bool
+    has_slanted_names: bool
     has_slanted_groups: bool
 
 
@@ -184,7 +187,9 @@ def fields_chart(result: Quantification, anchors: dict[str, str]) -> FieldsChart
     names = [_cut(field.source.name) for field in result.fields] if has_names else []
     slanted = [s.name for s in result.specimens if len(s.name) * _CHARACTER > step * (len(s.fields) + 1)]
     bottom = _HEIGHT - 60.0
-    groups_at = bottom + 14.0 + _SLANTED * max(map(len, names), default=0)
+    longest = max(map(len, names), default=0)
+    has_slanted_names = longest * _CHARACTER > step - 4
+    groups_at = bottom + 14.0 + (_SLANTED * longest if has_slanted_names else 16.0 if names else 0.0)
     height = groups_at + 12.0 + _SLANTED * max((len(_cut(name)) for name in slanted), default=1)
     y = axis(max(0.0, min(known, default=0.0)), max(known, default=1.0), bottom, _TOP)
     groups, left = [], _LEFT
@@ -202,6 +207,7 @@ def fields_chart(result: Quantification, anchors: dict[str, str]) -> FieldsChart
                     None if low is None else y(low),
                     None if high is None else y(high),
                     field.source.name,
+                    _cut(field.source.name),
                     text,
                     anchors.get(field.source.name, ""),
                 )
@@ -210,7 +216,17 @@ def fields_chart(result: Quantification, anchors: dict[str, str]) -> FieldsChart
         ends = [estimate.mean, estimate.low, estimate.high, *_limits(specimen, main.name)]
         drawn = [None if value is None else y(value) for value in ends]
         text = with_interval(estimate.mean, estimate.ci95, main.number_format)
-        groups.append(Group(specimen.name, text, round(left, 2), round(right, 2), tuple(points), *drawn))
+        groups.append(
+            Group(
+                specimen.name,
+                _cut(specimen.name),
+                text,
+                round(left, 2),
+                round(right, 2),
+                tuple(points),
+                *drawn,
+            )
+        )
         left = right
     return FieldsChart(
         title=f"{_plain(main.name)} per field",
@@ -222,6 +238,7 @@ def fields_chart(result: Quantification, anchors: dict[str, str]) -> FieldsChart
         y=y,
         groups=tuple(groups),
         has_names=has_names,
+        has_slanted_names=has_slanted_names,
         has_slanted_groups=bool(slanted),
     )
 
@@ -269,7 +286,7 @@ def sizes_charts(rows: Iterable[Row]) -> list[SizesChart]:
 
 def _sizes(title: str, series: dict[str, list[Row]], column: int) -> SizesChart:
     shown = dict(list(series.items())[:MOST_SERIES])
-    width, height = _WIDTH / 2 - 6, _HEIGHT - 40
+    width, height = _WIDTH / 2 - 12, _HEIGHT - 40
     bottom = height - 44.0
     first = next(iter(series.values()))
     edges = [_number(row[3]) for row in first] + [_number(first[-1][4])]

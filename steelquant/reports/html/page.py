@@ -95,7 +95,7 @@ def page_content(result: Quantification, micrographs: Micrographs) -> dict[str, 
         "facts": list(_facts(result)),
         "overall": _overall(result),
         "main": main,
-        "others": [quantity for quantity in result.quantities[1:] if quantity.is_on_page],
+        "others": _others(result),
         "specimens": list(zip(result.specimens, found_ranges, strict=True)),
         "range_scale": scale,
         "has_verdicts": any(specimen.verdict is not None for specimen in result.specimens),
@@ -118,6 +118,13 @@ def page_content(result: Quantification, micrographs: Micrographs) -> dict[str, 
         "format_number": format_number,
         "with_interval": with_interval,
     }
+
+
+def _others(result: Quantification) -> list[Quantity]:
+    """Return what the summary shows besides the main quantity; of two phases one fraction is enough."""
+    classes = result.fields[0].classes
+    complement = f"{label_of(classes[0].name)} (%)" if len(classes) == 2 else ""
+    return [item for item in result.quantities[1:] if item.is_on_page and item.name != complement]
 
 
 def _in_order(result: Quantification) -> list[tuple[SpecimenResult, FieldResult]]:
@@ -246,8 +253,8 @@ def _field_facts(field: FieldResult, quantities: Sequence[Quantity]) -> Iterator
 def _caption(pictures: FieldPictures) -> str:
     """Say what the pictures show and how much they are reduced."""
     what = {
-        "micrograph": "Left of the slider the micrograph, right of it the phases over it.",
-        "overlay": "Left of the slider the overlay that segmentation left, right of it the mask.",
+        "micrograph": "Left the micrograph, right its phases.",
+        "overlay": "Left the overlay that was made when it was segmented, right the mask.",
         "none": "The mask alone.",
     }[pictures.kind]
     size = f"{pictures.width_px:,} × {pictures.height_px:,} px"
