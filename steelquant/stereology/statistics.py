@@ -63,6 +63,8 @@ class Estimate:
         %RA = 100·CI/|mean|; None where there is no interval or the mean is 0.
     reason
         Why something is None, or on what a single field's interval rests; empty otherwise.
+    bounds
+        Ends of the interval where it is not symmetric about the mean.
     """
 
     mean: float | None
@@ -71,15 +73,20 @@ class Estimate:
     ci95: float | None
     relative_accuracy_percent: float | None
     reason: str = ""
+    bounds: tuple[float, float] | None = None
 
     @property
     def low(self) -> float | None:
         """Lower end of the 95 % interval, or None."""
+        if self.bounds is not None:
+            return self.bounds[0]
         return None if self.mean is None or self.ci95 is None else self.mean - self.ci95
 
     @property
     def high(self) -> float | None:
         """Upper end of the 95 % interval, or None."""
+        if self.bounds is not None:
+            return self.bounds[1]
         return None if self.mean is None or self.ci95 is None else self.mean + self.ci95
 
     def scaled(self, factor: float, offset: float = 0.0) -> Estimate:
@@ -89,7 +96,11 @@ class Estimate:
         mean = factor * self.mean + offset
         ci95 = None if self.ci95 is None else abs(factor) * self.ci95
         s = None if self.standard_deviation is None else abs(factor) * self.standard_deviation
-        return Estimate(mean, self.n, s, ci95, _relative_accuracy(mean, ci95), self.reason)
+        bounds = None
+        if self.bounds is not None:
+            ends = sorted(factor * end + offset for end in self.bounds)
+            bounds = (ends[0], ends[1])
+        return Estimate(mean, self.n, s, ci95, _relative_accuracy(mean, ci95), self.reason, bounds)
 
 
 def estimate(values: Sequence[float | None]) -> Estimate:
