@@ -160,7 +160,7 @@ class Chromium:
         os.close(self._commands)
         os.close(self._answers)
 
-    def _receive(self, seconds: float = 60) -> dict[str, Any]:
+    def _receive(self, seconds: float = 180) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             if not select.select([self._answers], [], [], seconds)[0]:
                 raise TimeoutError("the browser does not answer")

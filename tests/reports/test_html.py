@@ -27,8 +27,9 @@ from steelquant.reports.html.charts import axis
 from steelquant.reports.html.micrographs import Found
 from steelquant.reports.html.numbers import format_number, with_interval
 from steelquant.reports.html.pictures import ALL_PICTURES_BYTES, MOST_FIELDS, field_bytes, make_pictures
-from steelquant.reports.html.regions import regions_of
+from steelquant.reports.html.regions import Regions, regions_of
 from steelquant.stereology import Quantification, quantify
+from steelquant.stereology.features import measure_features
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stereology"))
 from segmented_folder import squares, write_segmented
@@ -303,6 +304,29 @@ def test_regions_under_the_pointer_have_the_sizes_of_the_table_of_features(tmp_p
     assert (numbers[reduced == 1] >= firsts[3]).all()
     at = np.argmin(abs(rows - found.centroid_y_px[7])), np.argmin(abs(columns - found.centroid_x_px[7]))
     assert numbers[at] == firsts[3] + 7
+
+
+def test_grains_get_a_picture_of_their_boundaries_and_sizes_of_their_own(tmp_path: Path) -> None:
+    # Four grains of 50 × 50 px meet in a cross; a feature of pearlite lies in the first.
+    grains = np.kron(np.array([[1, 2], [3, 4]], np.int32), np.ones((50, 50), np.int32))
+    labels = np.zeros((100, 100), np.uint8)
+    labels[10:20, 10:20] = 1
+    grains[labels == 1] = 0
+    mask = Mask(Path("m.tif"), labels, Calibration(None, ""), "")
+    regions = Regions("ferrite grain", grains, measure_features(grains), has_boundaries=True)
+    found = Found(np.full((100, 100, 3), 200, np.uint8), "micrograph", "")
+
+    pictures = make_pictures(found, mask, [regions], 10_000_000)
+
+    phases, boundaries = pictures.layers
+    assert (phases.name, boundaries.name) == ("phases", "ferrite grain boundaries")
+    with Image.open(_file(tmp_path / "b.png", boundaries.address)) as picture:
+        lines = np.asarray(picture.convert("RGBA"))[..., 3] > 0
+    expected = np.zeros((100, 100), bool)
+    expected[49, :] = expected[:, 49] = True
+    assert np.array_equal(lines, expected)
+    assert pictures.regions is not None
+    assert pictures.regions.kinds[-1] == ("ferrite grain", 4, 4)
 
 
 def test_numbers_are_written_as_excel_writes_them() -> None:

@@ -252,8 +252,9 @@ def _field_facts(field: FieldResult, quantities: Sequence[Quantity]) -> Iterator
 
 def _caption(pictures: FieldPictures) -> str:
     """Say what the pictures show and how much they are reduced."""
+    layers = " and ".join(layer.name for layer in pictures.layers)
     what = {
-        "micrograph": "Left the micrograph, right its phases.",
+        "micrograph": f"Left the micrograph, right its {layers}.",
         "overlay": "Left the overlay that was made when it was segmented, right the mask.",
         "none": "The mask alone.",
     }[pictures.kind]

@@ -36,6 +36,7 @@ _EXCLUDED_ALPHA = 150
 _EXCLUDED_COLOUR = (96, 96, 96)
 _HATCH_COLOUR = (255, 255, 255)
 _HATCH_PERIOD, _HATCH_WIDTH = 16, 2
+_GRAIN_COLOUR = (166, 0, 112)
 _LINE, _HATCH = 253, 254
 """Palette entries for boundaries and for the hatching of excluded pixels."""
 
@@ -110,7 +111,7 @@ def make_pictures(found: Found, mask: Mask, regions: Sequence[Regions], most_byt
     side = min(LARGEST_SIDE_PX, max(height, width))
     while True:
         for quality, with_regions in ((_GOOD_QUALITY, True), (_FAIR_QUALITY, True), (_FAIR_QUALITY, False)):
-            pictures = _make(found, mask, regions if with_regions else (), side, quality)
+            pictures = _make(found, mask, regions, side, quality, with_regions=with_regions)
             if pictures.size_bytes <= most_bytes:
                 return pictures
         if side <= _SMALLEST_SIDE_PX:
@@ -119,7 +120,9 @@ def make_pictures(found: Found, mask: Mask, regions: Sequence[Regions], most_byt
         side = max(_SMALLEST_SIDE_PX, int(side * shrink))
 
 
-def _make(found: Found, mask: Mask, regions: Sequence[Regions], side: int, quality: int) -> FieldPictures:
+def _make(
+    found: Found, mask: Mask, regions: Sequence[Regions], side: int, quality: int, *, with_regions: bool
+) -> FieldPictures:
     height, width = mask.labels.shape
     reduction = max(1.0, max(height, width) / side)
     size = (max(1, round(width / reduction)), max(1, round(height / reduction)))
@@ -136,6 +139,11 @@ def _make(found: Found, mask: Mask, regions: Sequence[Regions], side: int, quali
         base = _webp(small, quality)
         draw = _solid if found.kind == "overlay" else _tinted
         layers = (Layer("phases", f"phases in colour: {classes}", _png(*draw(labels, mask))),)
+        layers += tuple(
+            Layer(f"{item.name} boundaries", f"boundaries of every {item.name}", _png(*_boundaries(reduced)))
+            for item in regions
+            if item.has_boundaries and (reduced := item.label_image[np.ix_(rows, columns)]).any()
+        )
     return FieldPictures(
         size[0],
         size[1],
@@ -144,7 +152,7 @@ def _make(found: Found, mask: Mask, regions: Sequence[Regions], side: int, quali
         found.remark,
         base,
         layers,
-        encode_regions(regions, labels, mask, rows, columns) if regions else None,
+        encode_regions(regions, labels, mask, rows, columns) if regions and with_regions else None,
     )
 
 
@@ -179,6 +187,17 @@ def _paint(
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     indices[labels != cv2.erode(labels, cross)] = _LINE
     return indices, palette, alpha.tobytes()
+
+
+def _boundaries(label_image: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bytes]:
+    """Return indices, palette and opacities of lines where regions meet."""
+    lines = np.zeros(label_image.shape, dtype=np.uint8)
+    for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        meets = (
+            (label_image[first] != label_image[second]) & (label_image[first] > 0) & (label_image[second] > 0)
+        )
+        lines[first] |= meets
+    return lines, np.array([(0, 0, 0), _GRAIN_COLOUR], dtype=np.uint8), bytes((0, 255))
 
 
 def _png(indices: NDArray[np.uint8], palette: NDArray[np.uint8], alpha: bytes) -> str:

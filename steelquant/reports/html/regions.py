@@ -40,11 +40,14 @@ class Regions:
         ``(height, width)`` integers of the field's size: positive ones name regions.
     features
         Their sizes by label; labels that are missing here are not shown.
+    has_boundaries
+        Whether they meet along boundaries that the mask does not show, as grains do; these get a picture.
     """
 
     name: str
     label_image: NDArray[np.int32]
     features: Features
+    has_boundaries: bool = False
 
 
 @dataclass(frozen=True)

@@ -308,7 +308,9 @@
     }
 
     leave() {
-      if (!this.at) this.show(0);
+      if (this.at) return;
+      this.show(0);
+      Object.assign(this.mark, { width: 1, height: 1 });
     }
 
     moveCross(event) {
@@ -397,16 +399,12 @@
           picture.data.set([255, 255, 255, isRim ? 255 : 70], 4 * ((row - top) * picture.width + column - left));
         }
       }
-      this.mark.width = picture.width;
-      this.mark.height = picture.height;
-      this.mark.getContext("2d").putImageData(picture, 0, 0);
-      const percent = (value, of) => `${(100 * value) / of}%`;
-      Object.assign(this.mark.style, {
-        left: percent(left, width),
-        top: percent(top, height),
-        width: percent(picture.width, width),
-        height: percent(picture.height, height),
-      });
+      const canvas = this.mark;
+      // The canvas covers the whole picture: a smaller one would be moved to whole pixels before it is zoomed.
+      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+      const context = canvas.getContext("2d");
+      context.clearRect(0, 0, width, height);
+      context.putImageData(picture, left, top);
     }
   }
 
