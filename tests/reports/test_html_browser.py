@@ -20,7 +20,10 @@ from steelquant.stereology import Quantification, quantify
 sys.path.insert(0, str(Path(__file__).parents[1] / "stereology"))
 from segmented_folder import squares, write_segmented
 
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,  # a browser on a loaded machine answers late
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine"),
+]
 
 FRACTIONS = {"a_1": 0.36, "a_2": 0.09, "a_3": 0.16, "b_1": 0.49, "b_2": 0.25}
 
@@ -203,12 +206,12 @@ def test_light_and_dark_follow_the_system_and_the_button(page: Chromium) -> None
     page.prefer("dark")
     dark = page.run(paper)
     assert dark != light
-    assert attribute(page, "#theme", "aria-pressed") == "true"
+    assert page.wait_for("document.querySelector('#theme').getAttribute('aria-pressed') === 'true'")
     page.click("#theme")
-    assert page.run(paper) == light
+    assert page.wait_for(f"{paper} === '{light}'")
     page.prefer("light")
     page.click("#theme")
-    assert page.run(paper) == dark
+    assert page.wait_for(f"{paper} === '{dark}'")
 
 
 def test_narrow_screens_need_no_sideways_scrolling_of_the_page(page: Chromium) -> None:
