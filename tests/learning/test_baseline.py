@@ -38,7 +38,7 @@ def test_threshold_is_that_of_scikit_image() -> None:
     assert (otsu(pixels) == expected).mean() > 0.998
 
 
-LOM = Path("/work/shared/data/lom_ferrite_pearlite")
+LOM = Path(__file__).resolve().parents[3] / "shared/data/lom_ferrite_pearlite"
 
 
 @pytest.mark.skipif(not LOM.is_dir(), reason="the development micrographs are not here")

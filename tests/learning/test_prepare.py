@@ -194,7 +194,7 @@ def test_exported_crops_are_labelled_folders_of_the_same_pixels(tmp_path: Path) 
     np.testing.assert_array_equal(labels, np.rot90(truth[window], crop.quarter_turns))
 
 
-LOM = Path("/work/shared/data/lom_ferrite_pearlite")
+LOM = Path(__file__).resolve().parents[3] / "shared/data/lom_ferrite_pearlite"
 
 
 @pytest.mark.skipif(not LOM.is_dir(), reason="the development micrographs are not here")

@@ -256,7 +256,7 @@ def test_probabilities(tmp_path: Path, grey: Labels) -> None:
         read_probability(tmp_path / "b.tif")
 
 
-DATA = Path("/work/shared/data/lom_ferrite_pearlite/masks")
+DATA = Path(__file__).resolve().parents[3] / "shared/data/lom_ferrite_pearlite/masks"
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the real masks are not here")

@@ -564,7 +564,7 @@ def test_an_exclusion_that_does_not_fit_this_field_names_it(tmp_path: Path, grey
         read_micrograph(path, exclusion=Exclusion(crop_bottom_px=61))
 
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).resolve().parents[3] / "shared/data"
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the real micrographs are not here")

@@ -10,7 +10,7 @@ from scipy import ndimage
 from steelquant.stereology.intercepts import chord_lengths_um
 from steelquant.stereology.patterns import _marked, abrams, circle, count_path, elongation, lines_at
 
-NIST = Path("/work/shared/data/grains_astm")
+NIST = Path(__file__).resolve().parents[3] / "shared/data/grains_astm"
 
 
 def column(n, c0, c1, row):
