@@ -226,8 +226,8 @@ def _load(
         )
     if _names(metadata.classes) != _names(classes):
         warn(f"{path.name} calls its classes {_names(metadata.classes)}, the data {_names(classes)}")
-    engine, _ = load_engine(path, device)
-    tiling = choose_tiling(info, engine.device, None, None)
+    engine, metadata = load_engine(path, device)
+    tiling = choose_tiling(info, engine.device, None, None, crop_px=metadata.crop_px)
     network = FieldLogits(engine, tiling, scale=scale, tell=warn)
     return _Loaded(info.title, network, WeightFile(path, sha256_of(path), metadata))
 

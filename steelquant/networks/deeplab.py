@@ -8,10 +8,10 @@ import torch
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
 
+from steelquant.networks.registry import ASPP_RATES
 from steelquant.networks.upsample import BilinearUpsample4
 
 _OUTPUT_STRIDE = 16
-_RATES = (6, 12, 18)
 
 _Convolution = Callable[[int, int, int, int], nn.Module]
 
@@ -39,7 +39,7 @@ class _Aspp(nn.Module):
         super().__init__()
         self.branches = nn.ModuleList(
             [_normalised(convolution(inside, 256, 1, 1), 256)]
-            + [_normalised(convolution(inside, 256, 3, rate), 256) for rate in _RATES]
+            + [_normalised(convolution(inside, 256, 3, rate), 256) for rate in ASPP_RATES]
         )
 
     def forward(self, features: Tensor) -> Tensor:

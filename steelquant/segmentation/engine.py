@@ -156,7 +156,9 @@ def load_engine(weights: Path, device: str) -> tuple[Engine, WeightsMetadata]:
     """
     from steelquant.networks.weights import read_weights
     from steelquant.segmentation.device import resolve_device
+    from steelquant.segmentation.reach import limit_reach
 
     place = resolve_device(device)
     network, metadata = read_weights(weights)
+    limit_reach(network, metadata.crop_px)
     return TorchEngine(network, metadata, place), metadata

@@ -33,8 +33,8 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
             assert isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d)
             assert isinstance(norm, nn.BatchNorm2d)
             is_transposed = isinstance(convolution, nn.ConvTranspose2d)
-            _replace(folded, first, fuse_conv_bn_eval(convolution, norm, transpose=is_transposed))
-            _replace(folded, second, nn.Identity())
+            replace_module(folded, first, fuse_conv_bn_eval(convolution, norm, transpose=is_transposed))
+            replace_module(folded, second, nn.Identity())
         expected, got = network(probe), folded(probe)
     is_same = (expected - got).abs().max() <= _TOLERANCE * expected.abs().max().clamp(min=1e-6)
     return folded if bool(is_same) else network
@@ -66,6 +66,7 @@ def _pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
     return [pair for pair in pairs if counts.count(pair[0]) == counts.count(pair[1]) == 1]
 
 
-def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
+def replace_module(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module in the place of the one with this name."""
     parent, _, last = name.rpartition(".")
     setattr(network.get_submodule(parent), last, module)

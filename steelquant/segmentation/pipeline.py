@@ -112,8 +112,10 @@ class Pipeline:
         if self._predictor is None:
             start = time.perf_counter()
             options, info = self._job.options, model_info(self._job.metadata.model)
-            engine, _ = load_engine(self._job.weights, options.device)
-            tiling = choose_tiling(info, engine.device, options.tile, options.overlap)
+            engine, metadata = load_engine(self._job.weights, options.device)
+            tiling = choose_tiling(
+                info, engine.device, options.tile, options.overlap, crop_px=metadata.crop_px
+            )
             self._predictor = Predictor(engine, tiling, scale=options.scale, tell=self._warnings.append)
             self._start += time.perf_counter() - start  # loading is no part of the throughput
         return self._predictor

@@ -14,19 +14,14 @@ from numpy.typing import NDArray
 from steelquant.micrograph.field import EXCLUDED
 from steelquant.networks.registry import ModelInfo
 from steelquant.segmentation.engine import Engine
+from steelquant.segmentation.reach import DEEPLABS, halo_px
 from steelquant.segmentation.tiles import SMALLEST_TILE_PX, TileGrid, fit_grid, pad_to_grid
 
 PROBABILITY_LABEL = 1
 """The class whose probability is written: pearlite."""
 
-_FAR_PX = 128
-"""A network whose halo is larger looks beyond its training crops of 224 px, where it only ever met zeros."""
-
-_NEAR_CROP_TILE_PX = 320
-_NEAR_CROP_OVERLAP_PX = 128
-"""So its tiles stay near the size of those crops. On the five real fields of lom_ferrite_pearlite MobileNetV2
-reached a mean IoU of 0.9842 in tiles of 320 px, 0.9807 in 576 px and 0.9778 on whole fields, which are equal
-for every tiling but show the network surroundings that it never learnt from."""
+_WHOLE_FIELD_PX = 3072
+"""Networks that run in blocks get whole fields up to this size; larger ones are cut."""
 
 _GPU_BATCH_PX = 9_000_000
 """Pixels that go through a GPU at once."""
@@ -90,35 +85,35 @@ class Prediction:
     confidence: float | None
 
 
-def choose_tiling(info: ModelInfo, device: str, tile: int | None, overlap: float | None) -> Tiling:
+def choose_tiling(
+    info: ModelInfo, device: str, tile: int | None, overlap: float | None, *, crop_px: int = 224
+) -> Tiling:
     """Choose tiles for a model on a device.
 
     Parameters
     ----------
     info
-        The model: its stride and the halo in which a tile's logits are not to be trusted.
+        The model.
     device
         Name of the device.
     tile
-        Largest side (px), or None for the default: for networks that look far nearly their training crops,
-        otherwise what stays in a processor's caches, or on a GPU what wastes little on overlaps.
+        Largest side (px), or None for the default: whole fields for DeepLabV3+, whose layers at high
+        resolution run in blocks anyway; otherwise what stays in a processor's caches, or on a GPU what wastes
+        little on overlaps.
     overlap
         Fraction of a tile, or None for the default: twice the model's halo, or a quarter where that is more
         than half a tile.
+    crop_px
+        Edge of the crops that the weights were trained on, which limits how far a network looks.
     """
     on_cpu = device == "cpu"
-    looks_far = info.halo_px > _FAR_PX
-    tile_px = tile or (_NEAR_CROP_TILE_PX if looks_far else 576 if on_cpu else 1056)
-    if overlap is not None:
-        overlap_px = round(overlap * tile_px)
-    elif looks_far and tile is None:
-        overlap_px = _NEAR_CROP_OVERLAP_PX
-    else:
-        overlap_px = _affordable(2 * info.halo_px, tile_px)
+    halo = halo_px(info, crop_px)
+    tile_px = tile or (_WHOLE_FIELD_PX if info.name in DEEPLABS else 576 if on_cpu else 1056)
+    overlap_px = _affordable(2 * halo, tile_px) if overlap is None else round(overlap * tile_px)
     return Tiling(
         tile_px=tile_px,
         overlap_px=overlap_px,
-        margin_px=min(info.halo_px, overlap_px // 2),
+        margin_px=halo,
         stride_px=info.stride_px,
         batch=1 if on_cpu else max(1, _GPU_BATCH_PX // tile_px**2),
     )

@@ -65,6 +65,11 @@ def error_line(result: Result) -> str:
 def whole_image_labels(pixels: np.ndarray, weights: Path) -> np.ndarray:
     """What the network says when asked directly, the field reflected up to the smallest tile."""
     network, metadata = read_weights(weights)
+    for module in network.aspp.modules():  # what crops of 224 px never showed it
+        if isinstance(module, torch.nn.Conv2d) and module.dilation[0] in (12, 18):
+            centre = module.weight.detach()[:, :, 1, 1].clone()
+            module.weight.detach().zero_()
+            module.weight.detach()[:, :, 1, 1] = centre
     height, width = pixels.shape[:2]
     below, right = max(224, -(-height // 16) * 16) - height, max(224, -(-width // 16) * 16) - width
     padded = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="reflect").astype(np.float32)

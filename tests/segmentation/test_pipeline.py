@@ -54,9 +54,9 @@ def test_a_folder_becomes_masks_overlays_and_one_record(threshold_run, micrograp
     assert record["engine"] == {
         "name": "threshold",
         "device": "cpu",
-        "tile_px": 320,
-        "overlap_px": 128,
-        "margin_px": 64,
+        "tile_px": 3072,
+        "overlap_px": 256,
+        "margin_px": 128,
         "stride_px": 16,
         "batch": 1,
     }
