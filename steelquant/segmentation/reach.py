@@ -68,4 +68,4 @@ def limit_reach(network: nn.Module, crop_px: int) -> None:
             assert centre.bias is not None
             assert module.bias is not None
             centre.bias.copy_(module.bias)
-        replace_module(network, name, centre)
+        replace_module(network, name, centre.train(module.training))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from steelquant.networks import build
 from steelquant.networks.registry import MODELS
+from steelquant.segmentation.folding import fold_batch_norms
 from steelquant.segmentation.reach import halo_px, learnt_rates, limit_reach
 
 
@@ -31,6 +33,8 @@ def test_what_is_left_out_only_ever_met_zeros(name):
     limited.load_state_dict(network.state_dict())
     limit_reach(limited, 400)  # leaves rate 18 out
     assert sum(p.numel() for p in limited.parameters()) < sum(p.numel() for p in network.parameters())
+    assert not any(module.training for module in limited.modules())
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fold_batch_norms(limited).modules())
     crop, wider = torch.randn(1, 3, 288, 272), torch.randn(1, 3, 32, 320)
     with torch.inference_mode():
         expected = network(crop)
