@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steelquant import __version__
 from steelquant.micrograph.field import PhaseClass
-from steelquant.micrograph.provenance import versions
+from steelquant.micrograph.provenance import machine, versions
 from steelquant.reports.html.charts import fields_chart, ranges, sizes_charts
 from steelquant.reports.html.numbers import format_number, with_interval
 from steelquant.reports.html.pictures import MOST_FIELDS, FieldPictures, field_bytes, make_pictures
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 NOT_CERTIFIED = (
     "Measured in the manner of the standards named; the report is no certificate of conformity with them."
 )
+
+_MOST_THREADS = 4
+"""Each holds a field in memory."""
 
 _OUTCOMES = (
     (Verdict.FAIL, "outside limits"),
@@ -109,7 +113,7 @@ def page_content(result: Quantification, micrographs: Micrographs) -> dict[str, 
         "fields_table": fields_page_table(tables["Fields"], result, anchors),
         "tables": list(_tables(tables)),
         "files_table": page_table(tables["Provenance"]),
-        "fields": (_field(result, *pair, anchors, micrographs, len(shown)) for pair in shown),
+        "fields": _fields(result, shown, anchors, micrographs),
         "fields_shown": len(shown),
         "fields_in_all": len(result.fields),
         "parameters": parameters(result),
@@ -196,26 +200,40 @@ def _no_sizes(result: Quantification) -> str:
     return "no feature lies wholly within a field"
 
 
+def _fields(
+    result: Quantification,
+    shown: Sequence[tuple[SpecimenResult, FieldResult]],
+    anchors: dict[str, str],
+    micrographs: Micrographs,
+) -> Iterator[FieldView]:
+    """Yield the fields with their pictures, several made at a time: decoders and encoders run in parallel."""
+    most_bytes = field_bytes(len(shown))
+
+    def make(pair: tuple[SpecimenResult, FieldResult]) -> FieldView:
+        return _field(result, *pair, anchors[pair[1].source.name], micrographs, most_bytes)
+
+    with ThreadPoolExecutor(min(machine()["cores"], _MOST_THREADS)) as pool:
+        yield from pool.map(make, shown)
+
+
 def _field(
     result: Quantification,
     specimen: SpecimenResult,
     field: FieldResult,
-    anchors: dict[str, str],
+    anchor: str,
     micrographs: Micrographs,
-    fields: int,
+    most_bytes: int,
 ) -> FieldView:
     mask = read_field_mask(field.source)
     warnings = list(field.warnings)
     if mask.sha256 != field.mask_sha256:
         warnings.append("the mask has changed since it was measured: the picture shows it as it is now")
-    pictures = make_pictures(
-        micrographs.find(field.source, mask), mask, regions_of(field, mask), field_bytes(fields)
-    )
+    pictures = make_pictures(micrographs.find(field.source, mask), mask, regions_of(field, mask), most_bytes)
     main = result.quantities[0]
     estimate = main.single(field) if main.single is not None else None
     half_width = None if estimate is None else estimate.ci95
     return FieldView(
-        anchor=anchors[field.source.name],
+        anchor=anchor,
         name=field.source.name,
         specimen=specimen.name,
         width_px=field.width_px,

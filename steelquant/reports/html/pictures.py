@@ -1,9 +1,10 @@
 """The pictures of a field, made small enough for a page that holds them all.
 
 Rule: a field's pictures are at most 1400 px wide and high, and all pictures of a page together take at most
-24 MB of it. Each field has an equal share of that; where it is not enough, the pictures of the field get
-smaller, and sizes on hovering are left out before the micrograph becomes too small to judge by. Beyond 400
-fields the first 400 are shown. Numbers are never affected: they are measured on the full masks.
+24 MB of it. Each field has an equal share of that; where it is not enough, the micrograph is compressed more,
+and then all pictures of the field get smaller, down to 360 px; sizes on hovering are left out where they
+would take more than half of the share. Beyond 400 fields the first 400 are shown. Numbers are never
+affected: they are measured on the full masks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import base64
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,6 +33,10 @@ MOST_FIELDS = 400
 _MOST_FIELD_BYTES = 900_000
 _SMALLEST_SIDE_PX = 360
 _GOOD_QUALITY, _FAIR_QUALITY = 82, 68
+_FAIR_SHRINK = 0.85
+"""Where pictures need to lose less than this in width, a lower quality alone may be enough."""
+
+_LEAST_BYTES_PER_PX = 0.12
 _MATRIX_ALPHA, _PHASE_ALPHA = 46, 112
 _EXCLUDED_ALPHA = 150
 _EXCLUDED_COLOUR = (96, 96, 96)
@@ -108,21 +114,23 @@ def make_pictures(found: Found, mask: Mask, regions: Sequence[Regions], most_byt
         Room that they may take; kept to, but for pictures of 360 px.
     """
     height, width = mask.labels.shape
-    side = min(LARGEST_SIDE_PX, max(height, width))
+    # A micrograph never takes less room per pixel than this, so that larger pictures need not be tried.
+    fitting = max(height, width) * math.sqrt(most_bytes / (_LEAST_BYTES_PER_PX * height * width))
+    side = min(LARGEST_SIDE_PX, max(height, width), max(_SMALLEST_SIDE_PX, int(fitting)))
+    quality = _GOOD_QUALITY
     while True:
-        for quality, with_regions in ((_GOOD_QUALITY, True), (_FAIR_QUALITY, True), (_FAIR_QUALITY, False)):
-            pictures = _make(found, mask, regions, side, quality, with_regions=with_regions)
-            if pictures.size_bytes <= most_bytes:
-                return pictures
-        if side <= _SMALLEST_SIDE_PX:
+        pictures = _make(found, mask, regions, side, quality)
+        if pictures.regions is not None and pictures.regions.size_bytes > most_bytes / 2:
+            pictures = replace(pictures, regions=None)
+        if pictures.size_bytes <= most_bytes or side <= _SMALLEST_SIDE_PX:
             return pictures
-        shrink = max(0.5, 0.92 * math.sqrt(most_bytes / pictures.size_bytes))
-        side = max(_SMALLEST_SIDE_PX, int(side * shrink))
+        shrink = max(0.5, 0.95 * math.sqrt(most_bytes / pictures.size_bytes))
+        if shrink < _FAIR_SHRINK or quality == _FAIR_QUALITY:
+            side = max(_SMALLEST_SIDE_PX, int(side * shrink))
+        quality = _FAIR_QUALITY
 
 
-def _make(
-    found: Found, mask: Mask, regions: Sequence[Regions], side: int, quality: int, *, with_regions: bool
-) -> FieldPictures:
+def _make(found: Found, mask: Mask, regions: Sequence[Regions], side: int, quality: int) -> FieldPictures:
     height, width = mask.labels.shape
     reduction = max(1.0, max(height, width) / side)
     size = (max(1, round(width / reduction)), max(1, round(height / reduction)))
@@ -131,16 +139,20 @@ def _make(
     classes = ", ".join(phase.name for phase in mask.classes)
     layers: tuple[Layer, ...] = ()
     if found.pixels is None:
-        base = _png(*_solid(labels, mask))
+        base = _lossless(*_solid(labels, mask))
     else:
         small = found.pixels
         if reduction > 1:
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        base = _webp(small, quality)
+        base = _webp(small, quality=quality)
         draw = _solid if found.kind == "overlay" else _tinted
-        layers = (Layer("phases", f"phases in colour: {classes}", _png(*draw(labels, mask))),)
+        layers = (Layer("phases", f"phases in colour: {classes}", _lossless(*draw(labels, mask))),)
         layers += tuple(
-            Layer(f"{item.name} boundaries", f"boundaries of every {item.name}", _png(*_boundaries(reduced)))
+            Layer(
+                f"{item.name} boundaries",
+                f"boundaries of every {item.name}",
+                _lossless(*_boundaries(reduced)),
+            )
             for item in regions
             if item.has_boundaries and (reduced := item.label_image[np.ix_(rows, columns)]).any()
         )
@@ -152,7 +164,7 @@ def _make(
         found.remark,
         base,
         layers,
-        encode_regions(regions, labels, mask, rows, columns) if regions and with_regions else None,
+        encode_regions(regions, labels, mask, rows, columns) if regions else None,
     )
 
 
@@ -200,20 +212,12 @@ def _boundaries(label_image: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDAr
     return lines, np.array([(0, 0, 0), _GRAIN_COLOUR], dtype=np.uint8), bytes((0, 255))
 
 
-def _png(indices: NDArray[np.uint8], palette: NDArray[np.uint8], alpha: bytes) -> str:
-    used, packed = np.unique(indices, return_inverse=True)
-    picture = Image.fromarray(packed.reshape(indices.shape).astype(np.uint8), "P")
-    picture.putpalette(palette[used].tobytes())
+def _lossless(indices: NDArray[np.uint8], palette: NDArray[np.uint8], alpha: bytes) -> str:
+    colours = np.concatenate([palette, np.frombuffer(alpha, dtype=np.uint8)[:, None]], axis=1)
+    return _webp(colours[indices], lossless=True, exact=True, quality=50)
+
+
+def _webp(pixels: NDArray[np.uint8], **options: Any) -> str:
     stream = io.BytesIO()
-    picture.save(stream, "PNG", optimize=True, transparency=bytes(alpha[value] for value in used))
-    return _address("png", stream.getvalue())
-
-
-def _webp(pixels: NDArray[np.uint8], quality: int) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "WEBP", quality=quality, method=4)
-    return _address("webp", stream.getvalue())
-
-
-def _address(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    Image.fromarray(pixels).save(stream, "WEBP", method=4, **options)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -10,7 +10,7 @@ import base64
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,10 @@ from steelquant.stereology.features import Features, label_phase
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
 
-_PLANES = 3
-"""Bytes of a number in the picture."""
+_AS_ABOVE, _AS_LEFT, _OWN = 0, 1, 2
+"""How a pixel's number is told: it is that of the pixel above, or to the left, or stands in a list."""
 
+_PIXELS_PER_BYTE = 4
 _CUT = 1 << 31
 """Added to the area of a feature that the frame or an excluded region cuts."""
 
@@ -56,9 +57,12 @@ class EncodedRegions:
 
     Attributes
     ----------
+    steps
+        Base64 of zlib of two bits per pixel of the reduced picture, lowest first: 0 for the number of the
+        pixel above, 1 for that of the pixel to the left, 2 for the next one in `numbers`; beyond the
+        picture's edges all numbers are 0.
     numbers
-        Base64 of zlib of three planes of bytes, lowest first: the numbers of the reduced picture, each less
-        the one above it, modulo 2²⁴.
+        Base64 of zlib of 32-bit little-endian integers.
     sizes
         Base64 of zlib of the areas in px as 32-bit little-endian integers, and then of the regions' names,
         which are numbers; the highest bit of an area marks a region that is cut.
@@ -66,6 +70,7 @@ class EncodedRegions:
         Name, first number and count of each kind in turn. Kinds without sizes have a count of 0.
     """
 
+    steps: str
     numbers: str
     sizes: str
     kinds: tuple[tuple[str, int, int], ...]
@@ -73,7 +78,7 @@ class EncodedRegions:
     @property
     def size_bytes(self) -> int:
         """Room that they take in the page."""
-        return len(self.numbers) + len(self.sizes)
+        return len(self.steps) + len(self.numbers) + len(self.sizes)
 
 
 def regions_of(field: FieldResult, mask: Mask) -> list[Regions]:
@@ -130,16 +135,20 @@ def encode_regions(
         names.append(found.label)
         kinds.append((item.name, first, found.count))
         first += found.count
-    listed = np.concatenate([*areas, *names]).astype("<u4").tobytes()
-    return EncodedRegions(_pack(_planes(numbers)), _pack(listed), tuple(kinds))
+    steps, own = _steps(numbers)
+    return EncodedRegions(_pack(steps), _pack(own), _pack(np.concatenate([*areas, *names])), tuple(kinds))
 
 
-def _planes(numbers: NDArray[np.int32]) -> bytes:
-    steps = numbers.astype(np.int64)
-    steps[1:] -= numbers[:-1]
-    steps %= 1 << (8 * _PLANES)
-    return b"".join(((steps >> (8 * plane)) & 255).astype(np.uint8).tobytes() for plane in range(_PLANES))
+def _steps(numbers: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return two bits per pixel, and the numbers that they do not tell."""
+    above, left = np.zeros_like(numbers), np.zeros_like(numbers)
+    above[1:], left[:, 1:] = numbers[:-1], numbers[:, :-1]
+    step = np.where(numbers == above, _AS_ABOVE, np.where(numbers == left, _AS_LEFT, _OWN)).astype(np.uint8)
+    fours = np.append(step.ravel(), np.zeros(-step.size % _PIXELS_PER_BYTE, dtype=np.uint8))
+    fours = fours.reshape(-1, _PIXELS_PER_BYTE) << np.arange(0, 8, 2, dtype=np.uint8)
+    return np.bitwise_or.reduce(fours, axis=1), numbers[step == _OWN]
 
 
-def _pack(content: bytes) -> str:
-    return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
+def _pack(content: NDArray[Any]) -> str:
+    plain = content if content.dtype == np.uint8 else content.astype("<u4")
+    return base64.b64encode(zlib.compress(plain.tobytes(), 6)).decode("ascii")

@@ -56,12 +56,14 @@
 
   async function readRegions(data) {
     const { width, height, kinds } = data;
-    const [planes, sizes] = await Promise.all([unpack(data.numbers), unpack(data.sizes)]);
-    const count = width * height;
-    const numbers = new Uint32Array(count);
-    for (let i = 0; i < count; i++) {
-      const step = planes[i] | (planes[count + i] << 8) | (planes[2 * count + i] << 16);
-      numbers[i] = (step + (i < width ? 0 : numbers[i - width])) & 0xffffff;
+    const [steps, own, sizes] = await Promise.all([data.steps, data.numbers, data.sizes].map(unpack));
+    const given = new DataView(own.buffer, own.byteOffset, own.byteLength);
+    const numbers = new Uint32Array(width * height);
+    for (let i = 0, next = 0; i < numbers.length; i++) {
+      const step = (steps[i >> 2] >> (2 * (i & 3))) & 3;
+      if (step === 0) numbers[i] = i < width ? 0 : numbers[i - width];
+      else if (step === 1) numbers[i] = i % width ? numbers[i - 1] : 0;
+      else numbers[i] = given.getUint32(4 * next++, true);
     }
     const listed = new DataView(sizes.buffer, sizes.byteOffset, sizes.byteLength);
     const total = sizes.byteLength / 8;
