@@ -1,26 +1,34 @@
-"""Everything measured in one field: a mask goes in, a :class:`FieldResult` comes out.
+"""Everything measured in one field: a mask and its micrograph go in, a :class:`FieldResult` comes out.
 
-The only step between masks on disk and numbers; it runs in worker processes, so it takes and returns plain
-dataclasses. Measurements that later parts of the package add to a field belong here, as one more
+The only step between pictures on disk and numbers; it runs in worker processes, so it takes and returns
+plain dataclasses. Measurements that later parts of the package add to a field belong here, as one more
 attribute of :class:`FieldResult`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steelquant.errors import FileError
-from steelquant.micrograph.field import EXCLUDED, Calibration, Mask, PhaseClass
+from steelquant.micrograph.field import EXCLUDED, FERRITE, PEARLITE, Calibration, Mask, PhaseClass
 from steelquant.micrograph.masks import read_probability
+from steelquant.stereology.banding import DeformationAxis, estimate_axis, given_axis
 from steelquant.stereology.corrections import read_field_mask
 from steelquant.stereology.features import Features, measure_phase
+from steelquant.stereology.grain_measurement import GrainMeasures, measure_grains
+from steelquant.stereology.micrographs import find_micrograph
 from steelquant.stereology.phases import PhaseMeasures, measure_fractions, threshold_sensitivity
 from steelquant.stereology.single_field import FieldInterval, field_interval
 from steelquant.stereology.sources import FieldSource
+from steelquant.stereology.spacing import LamellarSpacing, lamellar_spacing
+from steelquant.stereology.texture import Texture, measure_texture
+
+NOT_LOOKED_FOR = "grains were not looked for (--no-grains)"
 
 _SAME_SCALE = 0.01
 """Scales that differ by less are the same, written with other digits."""
@@ -28,10 +36,27 @@ _SAME_SCALE = 0.01
 
 @dataclass(frozen=True)
 class FieldSettings:
-    """How fields are measured, the same for all fields of a report."""
+    """How fields are measured, the same for all fields of a report.
+
+    Attributes
+    ----------
+    pixel_size_um
+        Scale that wins over what files state.
+    smallest_feature_px
+        Features of fewer pixels are not counted.
+    axis_deg
+        Deformation axis, counter-clockwise from the horizontal; None estimates each field's own.
+    finds_grains
+        Whether micrographs are looked into, for grains and lamellae.
+    boundary_threshold
+        Strength of a boundary in noise units; None takes each field's own.
+    """
 
     pixel_size_um: float | None = None
     smallest_feature_px: int = 1
+    axis_deg: float | None = None
+    finds_grains: bool = True
+    boundary_threshold: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +83,18 @@ class FieldResult:
         Single-field interval by class name.
     sensitivity
         Pearlite fraction at probability thresholds 0.4, 0.5 and 0.6, or None without a probability picture.
+    axis
+        Deformation axis.
+    textures
+        Banding and arrangement by class name, for every class but the matrix.
+    micrograph_path, micrograph_sha256
+        The file that grains and lamellae were measured in, or None.
+    grains
+        The ferrite grains, or None.
+    grains_reason
+        Why there are no grains; empty where there are.
+    spacing
+        Interlamellar spacing of pearlite or why it was refused; None without micrograph, pearlite or scale.
     warnings
         One sentence each.
     """
@@ -73,6 +110,13 @@ class FieldResult:
     features: Mapping[str, Features]
     intervals: Mapping[str, FieldInterval]
     sensitivity: tuple[float, ...] | None
+    axis: DeformationAxis
+    textures: Mapping[str, Texture]
+    micrograph_path: Path | None
+    micrograph_sha256: str | None
+    grains: GrainMeasures | None
+    grains_reason: str
+    spacing: LamellarSpacing | None
     warnings: tuple[str, ...]
 
     @property
@@ -92,8 +136,19 @@ class FieldResult:
         return None if size is None else self.counted_px * (size / 1000) ** 2
 
 
-def measure_field(source: FieldSource, settings: FieldSettings) -> FieldResult:
-    """Read and measure one mask.
+def measure_field(
+    source: FieldSource, settings: FieldSettings, micrographs: Sequence[Path] = ()
+) -> FieldResult:
+    """Read and measure one mask and its micrograph.
+
+    Parameters
+    ----------
+    source
+        The mask and its history.
+    settings
+        How to measure.
+    micrographs
+        Files that may be its micrograph; see :class:`steelquant.stereology.micrographs.Micrographs`.
 
     Raises
     ------
@@ -102,9 +157,8 @@ def measure_field(source: FieldSource, settings: FieldSettings) -> FieldResult:
     """
     mask = read_field_mask(source, pixel_size_um=settings.pixel_size_um)
     source = replace(source, mask_path=mask.path)
-    labels = mask.labels
-    excluded_px = int(np.count_nonzero(labels == EXCLUDED))
-    if excluded_px == labels.size:
+    labels, excluded = mask.labels, mask.labels == EXCLUDED
+    if excluded.all():
         raise FileError(source.mask_path, "all of it is excluded, so there is nothing to measure")
     warnings = [*source.warnings, *mask.notes]
     changed = source.mask_sha256 is not None and mask.sha256 != source.mask_sha256
@@ -118,6 +172,14 @@ def measure_field(source: FieldSource, settings: FieldSettings) -> FieldResult:
         intervals[phase.name] = field_interval(labels, phase.label)
         if phase is not mask.classes[0]:
             features[phase.name] = found
+    axis = _axis(mask, excluded, settings)
+    textures = {
+        phase.name: measure_texture(labels == phase.label, features[phase.name], axis, excluded)
+        for phase in mask.classes[1:]
+    }
+    within = _look_into_micrograph(source, mask, excluded, settings, micrographs, axis, calibration)
+    if within.grains is not None:
+        warnings += within.grains.search.warnings
     sensitivity = None if changed else _sensitivity(source, labels, warnings)
     return FieldResult(
         source=source,
@@ -125,14 +187,71 @@ def measure_field(source: FieldSource, settings: FieldSettings) -> FieldResult:
         calibration=calibration,
         width_px=labels.shape[1],
         height_px=labels.shape[0],
-        excluded_px=excluded_px,
+        excluded_px=int(np.count_nonzero(excluded)),
         classes=mask.classes,
         phases=phases,
         features=features,
         intervals=intervals,
         sensitivity=sensitivity,
+        axis=axis,
+        textures=textures,
+        micrograph_path=within.path,
+        micrograph_sha256=within.sha256,
+        grains=within.grains,
+        grains_reason=within.reason,
+        spacing=within.spacing,
         warnings=tuple(dict.fromkeys([*warnings, *calibration.warnings])),
     )
+
+
+def _axis(mask: Mask, excluded: NDArray[np.bool_], settings: FieldSettings) -> DeformationAxis:
+    """Return the given axis, or that of everything in the field that is not matrix."""
+    if settings.axis_deg is not None:
+        return given_axis(settings.axis_deg)
+    return estimate_axis((mask.labels != mask.classes[0].label) & ~excluded, excluded=excluded)
+
+
+@dataclass(frozen=True, eq=False)
+class _Within:
+    """What the micrograph adds to the mask."""
+
+    path: Path | None = None
+    sha256: str | None = None
+    grains: GrainMeasures | None = None
+    reason: str = ""
+    spacing: LamellarSpacing | None = None
+
+
+def _look_into_micrograph(
+    source: FieldSource,
+    mask: Mask,
+    excluded: NDArray[np.bool_],
+    settings: FieldSettings,
+    micrographs: Sequence[Path],
+    axis: DeformationAxis,
+    calibration: Calibration,
+) -> _Within:
+    labels = {phase.name: phase.label for phase in mask.classes}
+    if not settings.finds_grains:
+        return _Within(reason=NOT_LOOKED_FOR)
+    if FERRITE.name not in labels:
+        return _Within(reason="no class of the mask is called ferrite")
+    found = find_micrograph(source, (mask.labels.shape[1], mask.labels.shape[0]), micrographs)
+    if found.micrograph is None or found.remark:
+        return _Within(reason=found.remark)
+    pixels = found.micrograph.pixels
+    spacing = None
+    if PEARLITE.name in labels and calibration.pixel_size_um is not None:
+        pearlite = mask.labels == labels[PEARLITE.name]
+        spacing = lamellar_spacing(pixels, pearlite, calibration.pixel_size_um)
+    grains = measure_grains(
+        pixels,
+        mask.labels == labels[FERRITE.name],
+        excluded=excluded,
+        axis_deg=axis.angle_deg,
+        threshold=settings.boundary_threshold,
+    )
+    return _Within(found.micrograph.path, found.micrograph.sha256, grains, "", spacing)
 
 
 def _calibration(mask: Mask, source: FieldSource, settings: FieldSettings) -> Calibration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from steelquant.micrograph.masks import find_masks
 from steelquant.micrograph.provenance import machine
 from steelquant.stereology.corrections import find_corrected_sources
 from steelquant.stereology.measurement import FieldResult, FieldSettings, measure_field
+from steelquant.stereology.micrographs import Micrographs
 from steelquant.stereology.quantities import Quantity, quantities_of
 from steelquant.stereology.sources import FieldSource, Run
 from steelquant.stereology.specimens import Comparison, FieldName, read_grouping, read_limits
@@ -28,6 +30,12 @@ from steelquant.stereology.summary import (
 
 _WORTH_PROCESSES_S = 4.0
 """Remaining work from which worker processes pay, which take a second or two to start."""
+
+_PROCESS_GIB = 1.0
+"""Memory that a process is reckoned with; one that looks for grains in 3.2 megapixels takes half of it."""
+
+_Task = tuple[FieldSource, tuple[Path, ...]]
+"""A mask and the files that may be its micrograph."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +85,9 @@ def quantify(
     specimen: str = "folder",
     limits: str | Path | None = None,
     smallest_feature_px: int = 1,
+    axis_deg: float | None = None,
+    finds_grains: bool = True,
+    boundary_threshold: float | None = None,
     workers: int = 1,
     on_field: Callable[[int, int], None] | None = None,
 ) -> Quantification:
@@ -93,8 +104,9 @@ def quantify(
     html
         The report for the browser, one file, with every field's pictures.
     images
-        Folder where the browser's report looks for micrographs, in its sub-folders too, that are no longer
-        where they were segmented.
+        Folder where micrographs are looked for, in its sub-folders too, that are no longer where they were
+        segmented, and those of masks made elsewhere. Grains and lamellae are measured in them, and the
+        browser's report shows them.
     rois
         Folder for every field's features as GeoJSON for QuPath and as ROIs for Fiji; corrected there, such
         a file is a mask like any other.
@@ -107,9 +119,16 @@ def quantify(
         CSV of limits; see :func:`steelquant.stereology.specimens.read_limits`.
     smallest_feature_px
         Features of fewer pixels are not counted as features; fractions always count every pixel.
+    axis_deg
+        Deformation axis, counter-clockwise from the horizontal; None estimates each field's own.
+    finds_grains
+        Whether ferrite grains and lamellae are looked for in the micrographs, which takes most of the time.
+    boundary_threshold
+        Strength in units of the local noise from which a dark line is a grain boundary, instead of each
+        field's own: higher where stains pass for boundaries, lower where boundaries are lost.
     workers
-        Processes to measure in; 0 takes all cores where the work is worth it. Other than 1, a script
-        needs the usual ``if __name__ == "__main__":`` guard.
+        Processes to measure in; 0 takes all cores where the work is worth it and memory allows. Other than
+        1, a script needs the usual ``if __name__ == "__main__":`` guard.
     on_field
         Called with the number of fields done and of all fields after each.
 
@@ -129,14 +148,20 @@ def quantify(
         raise UsageError(f"{html}: the report for the browser is an HTML file; let its name end in .html")
     if images is not None and not Path(images).is_dir():
         raise UsageError(f"{images}: no such folder of micrographs")
+    if boundary_threshold is not None and not boundary_threshold > 0:
+        raise UsageError(f"the boundary threshold must be greater than 0, not {boundary_threshold:g}")
+    if axis_deg is not None and not math.isfinite(axis_deg):
+        raise UsageError(f"the deformation axis must be an angle in degrees, not {axis_deg}")
     given = [masks] if isinstance(masks, str | Path) else masks
     grouping = read_grouping(specimen)
     wanted = read_limits(Path(limits)) if limits is not None else ()
     sources, runs, warnings = find_corrected_sources(find_masks([Path(mask) for mask in given]))
-    settings = FieldSettings(pixel_size_um, smallest_feature_px)
+    settings = FieldSettings(pixel_size_um, smallest_feature_px, axis_deg, finds_grains, boundary_threshold)
+    micrographs = Micrographs(None if images is None else Path(images))
+    tasks = [(source, micrographs.candidates(source)) for source in sources]
     fields: list[FieldResult] = []
     failures: list[FileError] = []
-    for done, measured in enumerate(_measure_all(sources, settings, workers), start=1):
+    for done, measured in enumerate(_measure_all(tasks, settings, workers), start=1):
         if isinstance(measured, FileError):
             failures.append(measured)
         else:
@@ -179,11 +204,11 @@ def quantify(
 
 
 def _measure_all(
-    sources: Sequence[FieldSource], settings: FieldSettings, workers: int
+    tasks: Sequence[_Task], settings: FieldSettings, workers: int
 ) -> Iterator[FieldResult | FileError]:
     """Measure in order; with ``workers`` 0 the first field's time decides whether processes pay."""
-    rest = list(sources)
-    count = workers or machine()["cores"]
+    rest = list(tasks)
+    count = workers or _fitting_processes()
     if not workers and count > 1:
         start = time.perf_counter()
         yield _measure_or_fail(rest.pop(0), settings)
@@ -191,17 +216,26 @@ def _measure_all(
             count = 1
     count = min(count, len(rest))
     if count <= 1:
-        for source in rest:
-            yield _measure_or_fail(source, settings)
+        for task in rest:
+            yield _measure_or_fail(task, settings)
         return
     context = multiprocessing.get_context("spawn")  # the same on all systems, and safe beside threads
     with ProcessPoolExecutor(count, mp_context=context, initializer=_use_one_thread) as pool:
         yield from pool.map(_measure_or_fail, rest, [settings] * len(rest))
 
 
-def _measure_or_fail(source: FieldSource, settings: FieldSettings) -> FieldResult | FileError:
+def _fitting_processes() -> int:
+    """Return how many processes the machine has cores and memory for."""
+    facts = machine()
+    memory_gib = facts["memory_gib"]
+    most = facts["cores"] if memory_gib is None else int(memory_gib / _PROCESS_GIB)
+    return max(1, min(facts["cores"], most))
+
+
+def _measure_or_fail(task: _Task, settings: FieldSettings) -> FieldResult | FileError:
+    source, micrographs = task
     try:
-        return measure_field(source, settings)
+        return measure_field(source, settings, micrographs)
     except FileError as error:
         return error
 

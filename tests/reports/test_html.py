@@ -202,7 +202,7 @@ def test_micrographs_are_found_at_their_place_or_by_name_and_hash(tmp_path: Path
     write_micrograph(tmp_path / "archive" / "a.png", labels, seed=9)  # another picture of that name
     text = report(result, tmp_path / "r.html")
     assert base_of(text) == "Overlay of the segmentation of a"
-    assert "name its folder with --images" in text
+    assert "--images names a folder to look in" in text
     text = report(result, tmp_path / "r.html", images=tmp_path / "archive")
     assert base_of(text) == "Micrograph of a"
     assert "SHA-256 differs" not in text

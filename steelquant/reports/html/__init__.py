@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steelquant.micrograph.files import atomic_write
-from steelquant.reports.html.micrographs import Micrographs
 from steelquant.reports.html.page import page_content
 from steelquant.reports.html.rendering import render
+from steelquant.stereology.micrographs import Micrographs
 
 if TYPE_CHECKING:
     from steelquant.stereology.quantify import Quantification

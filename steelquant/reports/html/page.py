@@ -11,6 +11,7 @@ from steelquant import __version__
 from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.provenance import machine, versions
 from steelquant.reports.html.charts import fields_chart, ranges, sizes_charts
+from steelquant.reports.html.micrographs import find_picture
 from steelquant.reports.html.numbers import format_number, with_interval
 from steelquant.reports.html.pictures import MOST_FIELDS, FieldPictures, field_bytes, make_pictures
 from steelquant.reports.html.regions import regions_of
@@ -24,8 +25,8 @@ from steelquant.stereology.quantities import CARBON, label_of
 from steelquant.stereology.specimens import Verdict
 
 if TYPE_CHECKING:
-    from steelquant.reports.html.micrographs import Micrographs
     from steelquant.stereology.measurement import FieldResult
+    from steelquant.stereology.micrographs import Micrographs
     from steelquant.stereology.quantify import Quantification
     from steelquant.stereology.quantities import Quantity
     from steelquant.stereology.sources import Run
@@ -228,7 +229,8 @@ def _field(
     warnings = list(field.warnings)
     if mask.sha256 != field.mask_sha256:
         warnings.append("the mask has changed since it was measured: the picture shows it as it is now")
-    pictures = make_pictures(micrographs.find(field.source, mask), mask, regions_of(field, mask), most_bytes)
+    found = find_picture(field.source, mask, micrographs.candidates(field.source))
+    pictures = make_pictures(found, mask, regions_of(field, mask), most_bytes)
     main = result.quantities[0]
     estimate = main.single(field) if main.single is not None else None
     half_width = None if estimate is None else estimate.ci95
