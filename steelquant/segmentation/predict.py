@@ -1,9 +1,9 @@
-"""From a field's pixels to its labels: tiles through an engine, logits blended, strip by strip."""
+"""From a field's pixels to its labels: tiles through an engine, with what memory allows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,23 +11,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.micrograph.field import EXCLUDED
 from steelquant.networks.registry import ModelInfo
+from steelquant.segmentation.blending import Block, ReadRows, blend
 from steelquant.segmentation.engine import Engine
 from steelquant.segmentation.reach import DEEPLABS, halo_px
-from steelquant.segmentation.tiles import SMALLEST_TILE_PX, TileGrid, fit_grid, pad_to_grid
-
-PROBABILITY_LABEL = 1
-"""The class whose probability is written: pearlite."""
+from steelquant.segmentation.strips import Strip, label_strips
+from steelquant.segmentation.tiles import SMALLEST_TILE_PX, TileGrid, fit_grid
 
 _WHOLE_FIELD_PX = 3072
 """Networks that run in blocks get whole fields up to this size; larger ones are cut."""
 
 _GPU_BATCH_PX = 9_000_000
 """Pixels that go through a GPU at once."""
-
-_CONFIDENCE_STEP_PX = 4
-"""Confidence is averaged over every fourth pixel each way: the decoders work at stride 4."""
 
 
 @dataclass(frozen=True)
@@ -181,86 +176,98 @@ class Predictor:
             try:
                 return self._predict(pixels, excluded, probabilities)
             except MemoryError:
-                self._back_off()
+                self.back_off()
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return a field's blended logits, ``(K, height, width)``; parameters as :meth:`predict`."""
         while True:
             try:
-                return np.concatenate([strip.copy() for _, strip in self._field_strips(pixels)], axis=1)
+                return _assembled(self._blocks(pixels), pixels.shape[:2])
             except MemoryError:
-                self._back_off()
+                self.back_off()
+
+    def strips(
+        self,
+        size_px: tuple[int, int],
+        read_rows: ReadRows,
+        read_excluded: Callable[[int, int], NDArray[np.bool_] | None],
+        *,
+        probabilities: bool = False,
+    ) -> Iterator[Strip]:
+        """Label a field strip by strip, from top to bottom, with memory for one row of tiles.
+
+        Parameters
+        ----------
+        size_px
+            Height and width of the field.
+        read_rows, read_excluded
+            Give its pixels, each row once, and what must not count; see
+            :func:`steelquant.segmentation.blending.blend` and
+            :func:`steelquant.segmentation.strips.label_strips`.
+        probabilities
+            Whether to keep the probability of pearlite.
+
+        Raises
+        ------
+        MemoryError
+            If memory runs out; after :meth:`back_off` the field can be begun anew.
+        """
+        blocks = blend(self._run, read_rows, self.tiling.grid(*size_px), self.tiling.batch)
+        return label_strips(blocks, size_px[1], read_excluded, probabilities=probabilities)
 
     def _predict(
         self, pixels: NDArray[np.uint8], excluded: NDArray[np.bool_] | None, probabilities: bool
     ) -> Prediction:
-        shape = pixels.shape[:2]
-        labels = np.empty(shape, np.uint8)
-        probability = np.empty(shape, np.uint8) if probabilities else None
-        confidence, counted = 0.0, 0
-        step = _CONFIDENCE_STEP_PX
-        for top, logits in self._field_strips(pixels):
-            rows = slice(top, top + logits.shape[1])
-            labels[rows] = _choose(logits)
-            if probability is not None:
-                probability[rows] = _as_bytes(_probability(logits, logits[PROBABILITY_LABEL]))
-            sample = logits[:, ::step, ::step]
-            certainty = _probability(sample, sample.max(axis=0))
-            if excluded is not None:
-                certainty = certainty[~excluded[rows][::step, ::step]]
-            confidence += float(certainty.sum(dtype=np.float64))
-            counted += certainty.size
-        if excluded is not None:
-            labels[excluded] = EXCLUDED
-        return Prediction(labels, probability, confidence / counted if counted else None)
+        strips = list(
+            label_strips(
+                self._blocks(pixels),
+                pixels.shape[1],
+                lambda first, end: None if excluded is None else excluded[first:end],
+                probabilities=probabilities,
+            )
+        )
+        counted = sum(strip.counted for strip in strips)
+        return Prediction(
+            labels=_joined([strip.labels for strip in strips]),
+            probability=_joined([strip.probability for strip in strips if strip.probability is not None])
+            if probabilities
+            else None,
+            confidence=sum(strip.certainty for strip in strips) / counted if counted else None,
+        )
 
-    def _field_strips(self, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield the first row and the ``(K, rows, width)`` logits of strips at the field's own size."""
-        if self._scale == 1:
-            yield from self._strips(pixels)
-            return
+    def _blocks(self, pixels: NDArray[np.uint8]) -> Iterator[Block]:
+        """Yield the blocks of a field at its own size."""
         height, width = pixels.shape[:2]
+        if self._scale == 1:
+            yield from self._unscaled_blocks(pixels)
+            return
         size = max(1, round(width * self._scale)), max(1, round(height * self._scale))
         seen = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if self._scale < 1 else cv2.INTER_CUBIC)
-        logits = np.concatenate(
-            [strip.copy() for _, strip in self._strips(np.asarray(seen, np.uint8))], axis=1
-        )
+        logits = _assembled(self._unscaled_blocks(np.asarray(seen, np.uint8)), size[::-1])
         back = cv2.INTER_LINEAR if self._scale < 1 else cv2.INTER_AREA
-        yield 0, np.stack([cv2.resize(plane, (width, height), interpolation=back) for plane in logits])
+        planes = [cv2.resize(plane, (width, height), interpolation=back) for plane in logits]
+        yield Block(0, 0, np.stack(planes))
 
-    def _strips(self, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield the strips between the origins of the rows of tiles; each is a view, valid until the next."""
+    def _unscaled_blocks(self, pixels: NDArray[np.uint8]) -> Iterator[Block]:
         grid = self.tiling.grid(*pixels.shape[:2])
-        padded = pad_to_grid(pixels, grid)
-        height, width = grid.tile_shape
-        rows, columns = grid.rows.origins_px, grid.columns.origins_px
-        places = list(grid.tiles())
-        canvas: NDArray[np.float32] | None = None
-        current = 0
-        for first in range(0, len(places), self.tiling.batch):
-            batch = places[first : first + self.tiling.batch]
-            tiles = [padded[rows[r] : rows[r] + height, columns[c] : columns[c] + width] for r, c in batch]
-            start = time.perf_counter()
-            predicted = self.engine.predict(np.stack(tiles))
-            self.network_seconds += time.perf_counter() - start
-            if len(places) == 1:
-                yield 0, predicted[0, :, : grid.height_px, : grid.width_px]
-                return
-            for (row, column), logits in zip(batch, predicted, strict=True):
-                if canvas is None:
-                    canvas = np.zeros((len(logits), height, grid.columns.length_px), np.float32)
-                if row != current:
-                    step = rows[row] - rows[current]
-                    yield rows[current], canvas[:, :step, : grid.width_px]
-                    canvas[:, :-step] = canvas[:, step:]
-                    canvas[:, -step:] = 0
-                    current = row
-                _add(canvas[:, :, columns[column] :], logits, grid, row, column)
-        assert canvas is not None
-        yield rows[current], canvas[:, : grid.height_px - rows[current], : grid.width_px]
+        return blend(self._run, lambda first, end: pixels[first:end], grid, self.tiling.batch)
 
-    def _back_off(self) -> None:
-        """Ask for less memory: smaller batches, then smaller tiles, then the CPU."""
+    def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the engine and note how long it takes."""
+        start = time.perf_counter()
+        try:
+            return self.engine.predict(tiles)
+        finally:
+            self.network_seconds += time.perf_counter() - start
+
+    def back_off(self) -> None:
+        """Ask for less memory: smaller batches, then smaller tiles, then the CPU.
+
+        Raises
+        ------
+        MemoryError
+            If that has been tried already.
+        """
         message = f"memory ran out on {self.engine.device}: going on with smaller batches, tiles or the CPU"
         if self.tiling.batch > 1:
             self.tiling = replace(self.tiling, batch=self.tiling.batch // 2)
@@ -277,34 +284,17 @@ class Predictor:
             self._has_told = True
 
 
-def _add(
-    canvas: NDArray[np.float32], logits: NDArray[np.float32], grid: TileGrid, row: int, column: int
-) -> None:
-    """Add a tile's weighted logits, in place; only the overlaps are touched by the weights."""
-    down, across = grid.rows.weights[row], grid.columns.weights[column]
-    for part in grid.rows.overlaps(row):
-        logits[:, part] *= down[part, None]
-    for part in grid.columns.overlaps(column):
-        logits[:, :, part] *= across[part]
-    canvas[:, :, : logits.shape[2]] += logits
+def _assembled(blocks: Iterable[Block], size_px: tuple[int, int]) -> NDArray[np.float32]:
+    """Put the blocks of a field together, ``(K, height, width)``."""
+    field: NDArray[np.float32] | None = None
+    for top, left, logits in blocks:
+        count, height, width = logits.shape
+        if field is None:
+            field = np.empty((count, *size_px), np.float32)
+        field[:, top : top + height, left : left + width] = logits
+    assert field is not None
+    return field
 
 
-def _choose(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Label of the largest logit, the lower label where two are equal."""
-    if len(logits) == 2:
-        return (logits[1] > logits[0]).view(np.uint8)
-    return logits.argmax(axis=0).astype(np.uint8)
-
-
-def _probability(logits: NDArray[np.float32], of: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax of one logit among ``(K, …)``; with two classes the sigmoid of their difference."""
-    with np.errstate(over="ignore"):  # exp's infinity means a probability of 0
-        total = np.exp(logits[0] - of)
-        for logit in logits[1:]:
-            total += np.exp(logit - of)
-    return np.asarray(1 / total, np.float32)
-
-
-def _as_bytes(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Scale 0 … 1 to 0 … 255; one half goes down, so that 128 and above is the label that was chosen."""
-    return np.ceil(probability * 255 - 0.5).astype(np.uint8)
+def _joined(strips: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return strips[0] if len(strips) == 1 else np.concatenate(strips)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -169,24 +168,3 @@ def _rise(overlap_px: int, margin_px: int) -> NDArray[np.float64]:
     ramp_px = overlap_px - 2 * margin_px
     ramp = np.sin((np.arange(ramp_px) + 0.5) / ramp_px * (np.pi / 2)) ** 2
     return np.concatenate([np.zeros(margin_px), ramp, np.ones(margin_px)])
-
-
-def pad_to_grid(pixels: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.uint8]:
-    """Reflect a field beyond its right and lower border up to the grid's size.
-
-    Parameters
-    ----------
-    pixels
-        ``(height, width, 3)`` uint8; a side of one pixel is repeated.
-
-    Returns
-    -------
-    ndarray
-        ``(rows.length_px, columns.length_px, 3)``; the field itself, uncopied, where nothing is missing.
-    """
-    below = grid.rows.length_px - grid.height_px
-    right = grid.columns.length_px - grid.width_px
-    if not below and not right:
-        return pixels
-    padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT_101)
-    return np.asarray(padded, dtype=np.uint8)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steelquant.segmentation.tiles import MAX_OVERLAP, SMALLEST_TILE_PX, fit_grid, pad_to_grid
+from steelquant.segmentation.tiles import MAX_OVERLAP, SMALLEST_TILE_PX, fit_grid
 
 grids = st.builds(
     fit_grid,
@@ -84,21 +83,3 @@ def test_a_field_smaller_than_a_tile_is_one_tile():
     grid = fit_grid(1, 100, tile_px=576, overlap_px=64, stride_px=16)
     assert grid.tile_shape == (224, 224)
     assert len(grid) == 1
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (130, 7), (225, 500), (448, 224)])
-def test_padding_reflects_as_numpy_does(shape):
-    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    grid = fit_grid(*shape, tile_px=300, overlap_px=32, stride_px=16)
-    expected = np.pad(
-        pixels,
-        ((0, grid.rows.length_px - shape[0]), (0, grid.columns.length_px - shape[1]), (0, 0)),
-        mode="reflect",
-    )
-    np.testing.assert_array_equal(pad_to_grid(pixels, grid), expected)
-
-
-def test_a_field_that_fits_is_not_copied():
-    pixels = np.zeros((448, 224, 3), np.uint8)
-    grid = fit_grid(448, 224, tile_px=300, overlap_px=32, stride_px=16)
-    assert pad_to_grid(pixels, grid) is pixels
