@@ -56,6 +56,18 @@ def segment(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write the probability of pearlite (uint8 TIFF).")
     ] = False,
+    ensemble: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="Networks whose mean probability decides, in place of --model.",
+            show_default="none",
+        ),
+    ] = None,
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="Average over the eight symmetries of each tile; eight times the time."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do fields anew that are done already.")
     ] = False,
@@ -87,6 +99,8 @@ def segment(
                 recursive=recursive,
                 exclusion=_exclusion(crop_bottom, exclude, rectangle or []),
                 probabilities=probabilities,
+                ensemble=[name.strip() for name in (ensemble or "").split(",") if name.strip()],
+                symmetries=tta,
                 overwrite=overwrite,
                 progress=progress,
             )

@@ -158,7 +158,7 @@ def _record_in_weights(name: str, found: Evaluation, networks: Sequence[NetworkS
     scores = {method.name: method.scores for method in found.methods}
     otsu = {"otsu_mean_iou": scores[OtsuSegmenter.name].mean_iou} if OtsuSegmenter.name in scores else {}
     for network in networks:
-        if len(network.weights) > 1 or network.symmetries:
+        if network.is_averaged:
             continue  # figures of an ensemble, or of eight views, are no file's own
         figures = {
             "fields": found.fields,

@@ -6,7 +6,7 @@ of a picture, are averaged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,30 +17,11 @@ from steelquant.errors import UsageError
 from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.files import sha256_of
 from steelquant.networks.registry import MODELS, model_info
-from steelquant.networks.weights import WeightsMetadata, find_weights, read_metadata
-from steelquant.segmentation.engine import load_engine
-from steelquant.segmentation.predict import Predictor, choose_tiling
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """The weights behind a row of the tables."""
-
-    path: Path
-    sha256: str
-    metadata: WeightsMetadata
-
-
-class FieldLogits(Predictor):
-    """The tiling of ``segment``, but all logits of a field at once."""
-
-    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return ``(K, height, width)`` logits of ``(height, width, 3)`` uint8 RGB."""
-        while True:
-            try:
-                return np.concatenate([strip.copy() for _, strip in self._field_strips(pixels)], axis=1)
-            except MemoryError:
-                self._back_off()
+from steelquant.networks.weights import find_weights, read_metadata
+from steelquant.segmentation.averaging import MeanEngine, combine, combined_tiling, softmax
+from steelquant.segmentation.engine import Engine, load_engine
+from steelquant.segmentation.job import WeightFile
+from steelquant.segmentation.predict import Predictor
 
 
 class NetworkSegmenter:
@@ -50,28 +31,22 @@ class NetworkSegmenter:
     ----------
     name, title
         For files and for tables.
-    networks
-        The networks; their classes agree.
+    predictor
+        Gives the logits.
     weights
         Where they come from.
-    symmetries
-        Whether to average over the picture's eight symmetries.
     """
 
-    def __init__(
-        self,
-        name: str,
-        title: str,
-        networks: Sequence[FieldLogits],
-        weights: Sequence[WeightFile],
-        *,
-        symmetries: bool = False,
-    ) -> None:
+    def __init__(self, name: str, title: str, predictor: Predictor, weights: Sequence[WeightFile]) -> None:
         self.name = name
         self.title = title
-        self.networks = tuple(networks)
+        self.predictor = predictor
         self.weights = tuple(weights)
-        self.symmetries = symmetries
+
+    @property
+    def is_averaged(self) -> bool:
+        """Whether several networks or orientations were averaged."""
+        return isinstance(self.predictor.engine, MeanEngine)
 
     def segment(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Label a picture and say how sure that is.
@@ -84,43 +59,16 @@ class NetworkSegmenter:
         Returns
         -------
         labels, confidence
-            ``(height, width)``: labels, and the mean probability of each.
+            ``(height, width)``: labels, and the probability of each.
         """
-        if len(self.networks) == 1 and not self.symmetries:
-            logits = self.networks[0].logits(pixels)
-            # From the logits themselves: equal to segment's mask also where rounding makes probabilities tie.
-            return logits.argmax(axis=0).astype(np.uint8), _softmax(logits).max(axis=0)
-        total: NDArray[np.float32] | None = None
-        count = 0
-        for logits in self._all_logits(pixels):
-            probabilities = _softmax(logits)
-            total = probabilities if total is None else total + probabilities
-            count += 1
-        assert total is not None
-        return total.argmax(axis=0).astype(np.uint8), total.max(axis=0) / np.float32(count)
-
-    def _all_logits(self, pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
-        for network in self.networks:
-            if not self.symmetries:
-                yield network.logits(pixels)
-                continue
-            for turns in range(4):
-                turned = np.rot90(pixels, turns)
-                for mirrored in (turned, turned[:, ::-1]):
-                    logits = network.logits(np.ascontiguousarray(mirrored))
-                    back = logits if mirrored is turned else logits[:, :, ::-1]
-                    yield np.rot90(back, -turns, axes=(1, 2))
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    exponentials = np.exp(logits - logits.max(axis=0))
-    return np.asarray(exponentials / exponentials.sum(axis=0), np.float32)
+        logits = self.predictor.logits(pixels)
+        return logits.argmax(axis=0).astype(np.uint8), softmax(logits[None])[0].max(axis=0)
 
 
 @dataclass(frozen=True)
 class _Loaded:
     title: str
-    network: FieldLogits
+    engine: Engine
     weights: WeightFile
 
 
@@ -172,22 +120,23 @@ def load_segmenters(
     wanted = list(dict.fromkeys([*names, *ensemble]))
     if weights is not None and weights.is_file() and len(wanted) > 1:
         raise UsageError(f"--weights {weights} is one file for {len(wanted)} models; name their folder")
-    loaded = {name: _load(name, weights, classes, scale, device, warn) for name in wanted}
+    loaded = {name: _load(name, weights, classes, device, warn) for name in wanted}
+
+    def combined(name: str, title: str, members: Sequence[_Loaded], symmetries: bool) -> NetworkSegmenter:
+        engine = combine([member.engine for member in members], symmetries=symmetries)
+        tiling = combined_tiling([member.weights.metadata for member in members], engine.device)
+        predictor = Predictor(engine, tiling, scale=scale, tell=warn)
+        return NetworkSegmenter(name, title, predictor, [member.weights for member in members])
+
     result = []
     for name in names:
         one = loaded[name]
-        result.append(NetworkSegmenter(name, one.title, [one.network], [one.weights]))
+        result.append(combined(name, one.title, [one], False))
         if symmetries:
-            title = f"{one.title}, 8 symmetries"
-            result.append(
-                NetworkSegmenter(f"{name}+tta", title, [one.network], [one.weights], symmetries=True)
-            )
+            result.append(combined(f"{name}+tta", f"{one.title}, 8 symmetries", [one], True))
     if ensemble:
         members = [loaded[name] for name in dict.fromkeys(ensemble)]
-        title = f"mean of {', '.join(dict.fromkeys(ensemble))}"
-        result.append(
-            NetworkSegmenter("ensemble", title, [m.network for m in members], [m.weights for m in members])
-        )
+        result.append(combined("ensemble", f"mean of {', '.join(dict.fromkeys(ensemble))}", members, False))
     return result
 
 
@@ -210,11 +159,9 @@ def _load(
     name: str,
     weights: Path | None,
     classes: tuple[PhaseClass, ...],
-    scale: float,
     device: str,
     warn: Callable[[str], None],
 ) -> _Loaded:
-    info = model_info(name)
     path = find_weights(name, weights)
     metadata = read_metadata(path)
     if metadata.model != name:
@@ -227,9 +174,7 @@ def _load(
     if _names(metadata.classes) != _names(classes):
         warn(f"{path.name} calls its classes {_names(metadata.classes)}, the data {_names(classes)}")
     engine, metadata = load_engine(path, device)
-    tiling = choose_tiling(info, engine.device, None, None, crop_px=metadata.crop_px)
-    network = FieldLogits(engine, tiling, scale=scale, tell=warn)
-    return _Loaded(info.title, network, WeightFile(path, sha256_of(path), metadata))
+    return _Loaded(model_info(name).title, engine, WeightFile(path, sha256_of(path), metadata))
 
 
 def _names(classes: Sequence[PhaseClass]) -> str:

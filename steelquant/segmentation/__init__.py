@@ -26,6 +26,8 @@ def segment(
     recursive: bool = False,
     exclusion: Exclusion | None = None,
     probabilities: bool = False,
+    ensemble: Sequence[str] = (),
+    symmetries: bool = False,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> SegmentationRun:
@@ -62,6 +64,10 @@ def segment(
         Pixels that must not count; labelled 255.
     probabilities
         Whether to write the probability of pearlite.
+    ensemble
+        Names of networks whose mean probability decides, in place of ``model``.
+    symmetries
+        Whether each network sees every tile in its eight orientations, for the mean of all.
     overwrite
         Whether to do everything anew.
     progress
@@ -104,6 +110,8 @@ def segment(
         recursive=recursive,
         exclusion=exclusion,
         probabilities=probabilities,
+        ensemble=tuple(ensemble),
+        symmetries=symmetries,
         overwrite=overwrite,
     )
     return Pipeline(prepare(options), progress).run()

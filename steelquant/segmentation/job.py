@@ -9,6 +9,7 @@ from typing import Any
 from steelquant import __version__
 from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.discovery import find_micrographs, output_names
+from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.files import sha256_of
 from steelquant.micrograph.provenance import machine, utc_now, versions
 from steelquant.micrograph.reading import page_count
@@ -19,6 +20,15 @@ from steelquant.segmentation.results import FieldResult
 
 
 @dataclass(frozen=True)
+class WeightFile:
+    """Trained weights: their file, its hash, and what it says of itself."""
+
+    path: Path
+    sha256: str
+    metadata: WeightsMetadata
+
+
+@dataclass(frozen=True)
 class Job:
     """What a run will do.
 
@@ -26,8 +36,8 @@ class Job:
     ----------
     options
         What was asked for.
-    weights, weights_sha256, metadata
-        The weight file and what it says of itself.
+    weights
+        The weight files whose networks' mean is used, mostly one; their classes agree.
     run
         Fingerprint of all that decides a mask.
     fields
@@ -35,11 +45,19 @@ class Job:
     """
 
     options: SegmentOptions
-    weights: Path
-    weights_sha256: str
-    metadata: WeightsMetadata
+    weights: tuple[WeightFile, ...]
     run: str
     fields: tuple[FieldResult, ...]
+
+    @property
+    def model(self) -> str:
+        """The network's name; of an ensemble all of them, joined by ``+``."""
+        return "+".join(member.metadata.model for member in self.weights)
+
+    @property
+    def classes(self) -> tuple[PhaseClass, ...]:
+        """What the labels stand for."""
+        return self.weights[0].metadata.classes
 
     def header(self) -> dict[str, Any]:
         """Return the head of segmentation.json."""
@@ -52,14 +70,14 @@ class Job:
             "engine": None,
             "parameters": self.options.to_json(),
             "weights": {
-                "model": self.metadata.model,
-                "file": str(self.weights),
-                "sha256": self.weights_sha256,
-                "metadata": asdict(self.metadata),
+                "model": self.model,
+                "file": "+".join(str(member.path) for member in self.weights),
+                "sha256": "+".join(member.sha256 for member in self.weights),
+                "metadata": [asdict(member.metadata) for member in self.weights],
             },
             "versions": versions(),
             "machine": machine(),
-            "classes": [asdict(phase) for phase in self.metadata.classes],
+            "classes": [asdict(phase) for phase in self.classes],
         }
 
     def files(self, field: FieldResult) -> list[str]:
@@ -73,20 +91,28 @@ def prepare(options: SegmentOptions) -> Job:
     Raises
     ------
     UsageError
-        If there are no weights for the model, they belong to another one, or there are no inputs.
+        If there are no weights for a model, they belong to another one or differ in their classes, or there
+        are no inputs.
     FileError
         If the weight file cannot be read.
     """
-    weights = find_weights(options.model or DEFAULT_MODEL, options.weights)
-    metadata = read_metadata(weights)
-    if options.model is not None and metadata.model != options.model:
+    weights = tuple(_weight_file(options, model) for model in options.ensemble or (options.model,))
+    names = [[phase.name for phase in member.metadata.classes] for member in weights]
+    if any(other != names[0] for other in names):
+        raise UsageError(f"--ensemble {','.join(options.ensemble)}: these weights know different classes")
+    run = fingerprint(options.deciding(), "+".join(member.sha256 for member in weights))
+    return Job(options, weights, run, _fields(options, run))
+
+
+def _weight_file(options: SegmentOptions, model: str | None) -> WeightFile:
+    path = find_weights(model or DEFAULT_MODEL, options.weights)
+    metadata = read_metadata(path)
+    if model is not None and metadata.model != model:
         raise UsageError(
-            f"{weights} holds weights of {metadata.model!r}, not of {options.model!r}; "
+            f"{path} holds weights of {metadata.model!r}, not of {model!r}; "
             f"leave --model out or say --model {metadata.model}"
         )
-    weights_sha256 = sha256_of(weights)
-    run = fingerprint(options.deciding(), weights_sha256)
-    return Job(options, weights, weights_sha256, metadata, run, _fields(options, run))
+    return WeightFile(path, sha256_of(path), metadata)
 
 
 def _fields(options: SegmentOptions, run: str) -> tuple[FieldResult, ...]:

@@ -33,6 +33,8 @@ class SegmentOptions:
     recursive: bool
     exclusion: Exclusion | None
     probabilities: bool
+    ensemble: tuple[str, ...]
+    symmetries: bool
     overwrite: bool
 
     def __post_init__(self) -> None:
@@ -54,6 +56,12 @@ class SegmentOptions:
             raise UsageError(
                 f"--overlap is auto or a fraction of a tile from 0 to {MAX_OVERLAP}, not {self.overlap:g}"
             )
+        if self.ensemble and self.model is not None:
+            raise UsageError("--model and --ensemble exclude each other; name every network after --ensemble")
+        if len(set(self.ensemble)) != len(self.ensemble):
+            raise UsageError(f"--ensemble {','.join(self.ensemble)} names a network twice")
+        if len(self.ensemble) > 1 and self.weights is not None and self.weights.is_file():
+            raise UsageError(f"--weights {self.weights} is one file for an ensemble; name its folder")
         if self.pixel_size_um is not None:
             calibrate((), self.pixel_size_um)
         mask = self.exclusion.mask if self.exclusion else None
@@ -72,6 +80,7 @@ class SegmentOptions:
             "tile": self.tile,
             "overlap": self.overlap,
             "scale": self.scale,
+            "tta": self.symmetries,
             "pixel_size_um": self.pixel_size_um,
             "crop_bottom_px": exclusion.crop_bottom_px,
             "exclude_sha256": sha256_of(exclusion.mask) if exclusion.mask else None,
@@ -82,12 +91,17 @@ class SegmentOptions:
         """Return every option as segmentation.json lists it."""
         exclusion = self.exclusion or Exclusion()
         return {
-            **{key: value for key, value in asdict(self).items() if key not in ("inputs", "exclusion")},
+            **{
+                key: value
+                for key, value in asdict(self).items()
+                if key not in ("inputs", "exclusion", "symmetries")
+            },
             "inputs": [str(path) for path in self.inputs],
             "output": str(self.output),
             "weights": str(self.weights) if self.weights else None,
             "tile": self.tile or "auto",
             "overlap": "auto" if self.overlap is None else self.overlap,
+            "tta": self.symmetries,
             "crop_bottom_px": exclusion.crop_bottom_px,
             "exclude": str(exclusion.mask) if exclusion.mask else None,
             "rectangles": [list(rectangle) for rectangle in exclusion.rectangles],

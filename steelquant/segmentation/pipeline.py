@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from steelquant.errors import FileError
 from steelquant.micrograph.files import TEMPORARY_PREFIX, reason
 from steelquant.micrograph.provenance import utc_now
-from steelquant.networks.registry import model_info
+from steelquant.segmentation.averaging import combine, combined_tiling
 from steelquant.segmentation.engine import load_engine
 from steelquant.segmentation.job import Job
 from steelquant.segmentation.lock import folder_lock
-from steelquant.segmentation.predict import Prediction, Predictor, choose_tiling
+from steelquant.segmentation.predict import Prediction, Predictor
 from steelquant.segmentation.record import FILE_NAME, Record
 from steelquant.segmentation.results import FieldResult, SegmentationInterrupted, SegmentationRun
 from steelquant.segmentation.stages import ReadField, read_field, write_field
@@ -111,11 +111,11 @@ class Pipeline:
     def _load(self) -> Predictor:
         if self._predictor is None:
             start = time.perf_counter()
-            options, info = self._job.options, model_info(self._job.metadata.model)
-            engine, metadata = load_engine(self._job.weights, options.device)
-            tiling = choose_tiling(
-                info, engine.device, options.tile, options.overlap, crop_px=metadata.crop_px
-            )
+            options, weights = self._job.options, self._job.weights
+            engines = [load_engine(member.path, options.device)[0] for member in weights]
+            engine = combine(engines, symmetries=options.symmetries)
+            metadata = [member.metadata for member in weights]
+            tiling = combined_tiling(metadata, engine.device, options.tile, options.overlap)
             self._predictor = Predictor(engine, tiling, scale=options.scale, tell=self._warnings.append)
             self._start += time.perf_counter() - start  # loading is no part of the throughput
         return self._predictor
@@ -259,8 +259,8 @@ class Pipeline:
         job = self._job
         return SegmentationRun(
             output=job.options.output,
-            model=job.metadata.model,
-            weights=job.weights,
+            model=job.model,
+            weights=tuple(member.path for member in job.weights),
             device=self._predictor.engine.device if self._predictor else "none",
             fields=tuple(self._results[f.name] for f in job.fields if f.name in self._results),
             total=len(job.fields),

@@ -184,7 +184,7 @@ class SegmentationRun:
 
     output: Path
     model: str
-    weights: Path
+    weights: tuple[Path, ...]
     device: str
     fields: tuple[FieldResult, ...]
     total: int
@@ -218,7 +218,7 @@ class SegmentationRun:
             "output": str(self.output),
             "record": str(self.record),
             "model": self.model,
-            "weights": str(self.weights),
+            "weights": [str(path) for path in self.weights],
             "device": self.device,
             "seconds": round(self.seconds, 3),
             "megapixels": round(self.megapixels, 3),

@@ -83,7 +83,7 @@ def write_field(job: Job, record: Record, read: ReadField, prediction: Predictio
     """
     field, micrograph, folder = read.field, read.micrograph, job.options.output
     assert micrograph is not None
-    classes, size_um = job.metadata.classes, micrograph.calibration.pixel_size_um
+    classes, size_um = job.classes, micrograph.calibration.pixel_size_um
     record.plan([field.name])
     try:
         record.remove_stale_probability(field.name)
@@ -107,5 +107,7 @@ def write_field(job: Job, record: Record, read: ReadField, prediction: Predictio
         probability_sha256=probability_sha256,
         area_fractions=fractions,
         confidence=None if prediction.confidence is None else round(prediction.confidence, 4),
-        warnings=field_warnings(micrograph, prediction, fractions, job.metadata, job.options.scale),
+        warnings=field_warnings(
+            micrograph, prediction, fractions, job.weights[0].metadata, job.options.scale
+        ),
     )

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from steelquant.cli import app
 from steelquant.networks.weights import read_weights
-from steelquant.segmentation.engine import TorchEngine
+from steelquant.segmentation.engine import TorchEngine, load_engine
 
 
 @pytest.fixture
@@ -245,3 +245,55 @@ def test_python_does_what_the_command_does(run, micrographs, untrained_weights, 
     assert [field.name for field in done.fields] == ["field 9", "field 10"]
     for path in (tmp_path / "by_command").glob("field*"):
         assert path.read_bytes() == (tmp_path / "by_python" / path.name).read_bytes()
+
+
+def test_an_ensemble_with_symmetries(run, tmp_path: Path, micrographs: Path, untrained_weights: Path) -> None:
+    """Both in one: the masks are those of the mean over both networks and all eight orientations."""
+    from steelquant.micrograph.field import STEEL_CLASSES
+    from steelquant.networks import build
+    from steelquant.networks.weights import WeightsMetadata, write_weights
+
+    folder = tmp_path / "several"
+    folder.mkdir()
+    (folder / "mobilenetv2.safetensors").write_bytes(untrained_weights.read_bytes())
+    torch.manual_seed(3)
+    write_weights(folder / "unet.safetensors", build("unet").eval(), WeightsMetadata("unet", STEEL_CLASSES))
+    picture = micrographs / "field 9.png"
+
+    result = run(picture, "--ensemble", "mobilenetv2, unet", "--tta", "--weights", folder, "--probabilities")
+
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "segmented" / "segmentation.json").read_text(encoding="utf-8"))
+    assert record["weights"]["model"] == "mobilenetv2+unet"
+    assert len(record["weights"]["sha256"].split("+")) == 2
+    assert (record["parameters"]["ensemble"], record["parameters"]["tta"]) == (["mobilenetv2", "unet"], True)
+    # The field is reflected up to one tile of 240×224 px; there the mean is taken by hand.
+    pixels = np.pad(read_png(picture), ((0, 10), (0, 164), (0, 0)), mode="reflect")
+    total = np.zeros(pixels.shape[:2])
+    for name in ("mobilenetv2", "unet"):
+        engine = load_engine(folder / f"{name}.safetensors", "cpu")[0]
+        for turns in range(4):
+            for step in (1, -1):
+                seen = np.ascontiguousarray(np.rot90(pixels, turns)[:, ::step])
+                logits = engine.predict(seen[None])[0].astype(float)
+                pearlite = 1 / (1 + np.exp(logits[0] - logits[1]))
+                total += np.rot90(pearlite[:, ::step], -turns)
+    probability = tifffile.imread(tmp_path / "segmented" / "field 9.probability.tif")
+    assert np.abs(probability / 255 - (total / 16)[:230, :60]).max() < 0.01
+
+
+def read_png(path: Path) -> np.ndarray:
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--model", "unet", "--ensemble", "mobilenetv2"), "exclude each other"),
+        (("--ensemble", "mobilenetv2,mobilenetv2"), "names a network twice"),
+    ],
+)
+def test_ensembles_that_make_no_sense(run, micrographs: Path, words: tuple[str, ...], problem: str) -> None:
+    result = run(micrographs, *words)
+    assert result.exit_code == 2
+    assert problem in error_line(result)
