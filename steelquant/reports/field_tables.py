@@ -9,7 +9,7 @@ import numpy as np
 
 from steelquant.reports.table import FIELD, SPECIMEN, Cell, Column, Row, Table, text_column
 from steelquant.stereology.phases import THRESHOLDS
-from steelquant.stereology.quantities import label_of
+from steelquant.stereology.quantity import label_of
 
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult

@@ -35,7 +35,8 @@ from steelquant.reports.sheets import (
 from steelquant.reports.table import Cell
 from steelquant.stereology.carbon import ASSUMPTIONS
 from steelquant.stereology.phases import EDGE_RULE
-from steelquant.stereology.quantities import CARBON, Quantity
+from steelquant.stereology.quantities import CARBON
+from steelquant.stereology.quantity import Quantity
 from steelquant.stereology.specimens import Verdict
 
 if TYPE_CHECKING:

@@ -96,6 +96,16 @@ class Features:
         return np.sqrt(4 * self.area_px / np.pi)
 
     @property
+    def aspect_ratio(self) -> NDArray[np.float64]:
+        """Feret max over Feret min, from 1."""
+        return self.feret_max_px / self.feret_min_px
+
+    @property
+    def roundness(self) -> NDArray[np.float64]:
+        """Area over that of the circle about the longest diameter, 4A/(π·Feret max²) (ISO 9276-6)."""
+        return 4 * self.area_px / (np.pi * self.feret_max_px**2)
+
+    @property
     def cut(self) -> NDArray[np.bool_]:
         """Whether the frame or an excluded region cuts the feature, so that its full size is unknown."""
         return self.touches_edge | self.touches_excluded

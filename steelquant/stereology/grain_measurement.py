@@ -104,6 +104,11 @@ class AreaCount:
     area_px: float
 
     @property
+    def per_px2(self) -> float | None:
+        """N_A on the area of the phase; None without grains."""
+        return self.grains / self.area_px if self.grains > 0 else None
+
+    @property
     def mean_area_px2(self) -> float | None:
         """Mean grain section; None without grains."""
         return self.area_px / self.grains if self.grains > 0 else None

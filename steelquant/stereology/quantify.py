@@ -17,7 +17,8 @@ from steelquant.micrograph.provenance import machine
 from steelquant.stereology.corrections import find_corrected_sources
 from steelquant.stereology.measurement import FieldResult, FieldSettings, measure_field
 from steelquant.stereology.micrographs import Micrographs
-from steelquant.stereology.quantities import Quantity, quantities_of
+from steelquant.stereology.quantities import quantities_of
+from steelquant.stereology.quantity import Quantity
 from steelquant.stereology.sources import FieldSource, Run
 from steelquant.stereology.specimens import Comparison, FieldName, read_grouping, read_limits
 from steelquant.stereology.summary import (
@@ -168,7 +169,7 @@ def quantify(
             fields.append(measured)
         if on_field is not None:
             on_field(done, len(sources))
-    quantities = quantities_of(_all_classes(fields, warnings)) if fields else ()
+    quantities = quantities_of(_all_classes(fields, warnings), with_grains=finds_grains) if fields else ()
     named = name_limits(wanted, quantities, Path(limits)) if limits is not None and fields else ()
     assignments, unfitting = grouping.assign([_field_name(field.source) for field in fields])
     specimens = summarise(fields, assignments, quantities, named)

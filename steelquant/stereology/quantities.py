@@ -6,68 +6,44 @@ later part of the package measures per field becomes a column everywhere by one 
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 
-from steelquant.micrograph.field import PhaseClass
+from steelquant.micrograph.field import FERRITE, PEARLITE, PhaseClass
 from steelquant.stereology.carbon import carbon_from_pearlite, estimate_carbon
+from steelquant.stereology.grain_quantities import grain_quantities
 from steelquant.stereology.measurement import FieldResult
-from steelquant.stereology.statistics import Estimate, estimate
+from steelquant.stereology.quantity import Quantity, label_of
+from steelquant.stereology.statistics import Estimate
+from steelquant.stereology.texture_quantities import spacing_quantities, texture_quantities
 
 CARBON = "Carbon (wt%)"
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """One number per field.
+def quantities_of(classes: Sequence[PhaseClass], *, with_grains: bool = True) -> tuple[Quantity, ...]:
+    """Return the quantities for masks of these classes, the matrix (ferrite) first.
 
-    Attributes
+    Parameters
     ----------
-    name
-        Its header in every output, with the unit in parentheses.
-    number_format
-        Excel's number format for it.
-    meaning
-        Definition for the report, one sentence.
-    value
-        The number of a field, or None where the field has none.
-    single
-        Estimate from one field alone, for specimens of one field; None where there is no such interval.
-    needs_scale
-        Whether it is empty in fields that are not calibrated.
-    is_compared
-        Whether specimens are compared in it.
-    is_on_page
-        Whether its mean stands on the printed page of the Summary.
+    classes
+        All classes that the masks may name.
+    with_grains
+        Whether grains and lamellae were looked for in micrographs.
     """
-
-    name: str
-    number_format: str
-    meaning: str
-    value: Callable[[FieldResult], float | None]
-    single: Callable[[FieldResult], Estimate] | None = None
-    needs_scale: bool = False
-    is_compared: bool = False
-    is_on_page: bool = False
-
-
-def quantities_of(classes: Sequence[PhaseClass]) -> tuple[Quantity, ...]:
-    """Return the quantities for masks of these classes, the matrix (ferrite) first."""
-    found = []
-    for phase in (*classes[1:], classes[0]):
-        found.append(_fraction(phase.name, is_compared=phase is not classes[0]))
-    for phase in classes[1:]:
+    names = {phase.name for phase in classes}
+    matrix, features = classes[0], classes[1:]
+    found = [_fraction(phase.name, is_compared=True) for phase in features]
+    found.append(_fraction(matrix.name, is_compared=False))
+    for phase in features:
         found += _fineness(phase.name)
-    if {phase.name for phase in classes} == {"ferrite", "pearlite"}:
+    if names == {FERRITE.name, PEARLITE.name}:
         found.append(_carbon())
+    if with_grains and FERRITE.name in names:
+        found += grain_quantities()
+    for phase in features:
+        found += texture_quantities(phase.name)
+    if with_grains and {FERRITE.name, PEARLITE.name} <= names:
+        found += spacing_quantities()
     return tuple(found)
-
-
-def label_of(phase: str) -> str:
-    """Return a class name as headers write it."""
-    return phase[:1].upper() + phase[1:]
 
 
 def _fraction(phase: str, *, is_compared: bool) -> Quantity:
@@ -174,34 +150,3 @@ def _carbon() -> Quantity:
 
     meaning = "Carbon by the lever rule, f·(0.76 − 0.022) + 0.022; see the assumptions."
     return Quantity(CARBON, "0.000", meaning, value, single, is_on_page=True)
-
-
-def estimate_over(quantity: Quantity, fields: Sequence[FieldResult]) -> Estimate:
-    """Average a quantity over the fields of a specimen.
-
-    A specimen of one field gets the interval that the field itself gives, where there is one; what is
-    missing says why.
-    """
-    result = estimate([quantity.value(field) for field in fields])
-    if len(fields) == 1 and result.n == 1 and quantity.single is not None:
-        return quantity.single(fields[0])
-    if result.n == 0 and quantity.needs_scale:
-        reasons = dict.fromkeys(f.calibration.source for f in fields if f.pixel_size_um is None)
-        if reasons:
-            return replace(result, reason=f"not calibrated: {'; '.join(reasons)}")
-    return result
-
-
-def find_quantity(text: str, quantities: Iterable[Quantity]) -> Quantity | None:
-    """Return the quantity that a user means by ``text``: its name with or without unit, in any case."""
-    wanted = _plain(text)
-    for quantity in quantities:
-        if wanted in (_plain(quantity.name), _plain(quantity.name.split(" (")[0])):
-            return quantity
-    return None
-
-
-def _plain(name: str) -> str:
-    # NFKC makes one of the two characters for µ and of ² and 2.
-    text = unicodedata.normalize("NFKC", name).casefold().replace("_", " ").replace("percent", "%")
-    return re.sub(r"[\s()]+", "", text)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steelquant.errors import FileError
+from steelquant.stereology.grain_quantities import GRAIN_SIZE
 from steelquant.stereology.measurement import FieldResult
-from steelquant.stereology.quantities import Quantity, estimate_over, find_quantity
+from steelquant.stereology.quantity import Quantity, find_quantity
+from steelquant.stereology.specimen_grains import SpecimenGrains, specimen_grains
 from steelquant.stereology.specimens import (
     EVERY_SPECIMEN,
     Assignment,
@@ -46,8 +48,10 @@ class SpecimenResult:
         Against each limit, and over all of them; None without limits.
     fields_needed
         Number of fields with which the mean of the first quantity would reach %RA ≤ 10, or None.
+    grains
+        Its ferrite grains; None where no field has any.
     remarks
-        Where the specimen misses the standards' aims, one sentence each.
+        Where the specimen misses the standards' aims, one sentence each; those on grains stand in `grains`.
     """
 
     name: str
@@ -57,6 +61,7 @@ class SpecimenResult:
     judgements: tuple[Judgement, ...]
     verdict: Verdict | None
     fields_needed: int | None
+    grains: SpecimenGrains | None
     remarks: tuple[str, ...]
 
 
@@ -91,7 +96,7 @@ def compare_specimens(
     for quantity in quantities:
         if quantity.is_compared:
             values = {
-                specimen.name: [v for field in specimen.fields if (v := quantity.value(field)) is not None]
+                specimen.name: [v for field in specimen.fields if (v := quantity.counted(field)) is not None]
                 for specimen in specimens
             }
             found += compare(quantity.name, values)
@@ -133,7 +138,7 @@ def _specimen(
     for _, assignment in members:
         for key, value in assignment.details:
             details.setdefault(key, {})[value] = None
-    estimates = {quantity.name: estimate_over(quantity, fields) for quantity in quantities}
+    estimates = {quantity.name: quantity.over(fields) for quantity in quantities}
     judgements = tuple(judge(name, estimates[limit.quantity], limit) for limit in limits_of(name, limits))
     needed = fields_needed(estimates[quantities[0].name], WANTED_ACCURACY_PERCENT)
     return SpecimenResult(
@@ -146,6 +151,7 @@ def _specimen(
         judgements=judgements,
         verdict=overall(judgements),
         fields_needed=needed,
+        grains=specimen_grains(fields, estimates[GRAIN_SIZE]) if GRAIN_SIZE in estimates else None,
         remarks=tuple(_remarks(fields, quantities[0], estimates, needed)),
     )
 
@@ -169,3 +175,7 @@ def _remarks(
         yield f"{which}not calibrated: lengths are empty"
     if len(sizes - {None}) > 1:
         yield "fields of different µm/px are averaged"
+    uncertain = sum(not field.axis.certain for field in fields)
+    if uncertain:
+        which = "" if uncertain == len(fields) else f" in {uncertain} of {len(fields)} fields"
+        yield f"no certain deformation axis{which}: banding is measured along the likeliest (or give --axis)"

@@ -14,7 +14,7 @@ from steelquant.stereology.statistics import Estimate
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
     from steelquant.stereology.quantify import Quantification
-    from steelquant.stereology.quantities import Quantity
+    from steelquant.stereology.quantity import Quantity
     from steelquant.stereology.specimens import Limit
     from steelquant.stereology.summary import SpecimenResult
 

@@ -21,14 +21,15 @@ from steelquant.reports.tables import tables_of
 from steelquant.stereology.carbon import ASSUMPTIONS
 from steelquant.stereology.corrections import read_field_mask
 from steelquant.stereology.phases import EDGE_RULE
-from steelquant.stereology.quantities import CARBON, label_of
+from steelquant.stereology.quantities import CARBON
+from steelquant.stereology.quantity import label_of
 from steelquant.stereology.specimens import Verdict
 
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
     from steelquant.stereology.micrographs import Micrographs
     from steelquant.stereology.quantify import Quantification
-    from steelquant.stereology.quantities import Quantity
+    from steelquant.stereology.quantity import Quantity
     from steelquant.stereology.sources import Run
     from steelquant.stereology.summary import SpecimenResult
 
