@@ -1,0 +1,268 @@
+"""Watershed basins of a relief, the borders between them, and their merging.
+
+Water that falls on a pixel runs to the lowest of its eight neighbours and on to a minimum; the pixels
+that drain to one minimum are its basin. Two basins share a border of pixel pairs, and the borders with
+their lengths and sums make a graph on which basins are merged: whole-image work is done in arrays,
+merging on a few thousand basins.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import minimum_spanning_tree
+
+Float = NDArray[np.float32]
+Labels = NDArray[np.int32]
+_Border = tuple[int, float, int, int, float]
+"""Length, summed visibility, the way between the ends in columns and rows, and the strength of it all."""
+
+_MOST_WINDING = 3.0
+"""A border around an island has no ends: it counts as no more winding than this."""
+
+
+@dataclass(frozen=True)
+class Borders:
+    """All borders between basins, one entry each.
+
+    Attributes
+    ----------
+    first, second
+        ``(n,)`` labels, the smaller first.
+    length
+        ``(n,)`` number of pixel pairs on the border.
+    total
+        ``(n,)`` sum of the value over the pairs.
+    lowest
+        ``(n,)`` its least value.
+    span
+        ``(n, 2)`` the border's two ends apart, in columns and rows: the pairs counted with the sign of
+        the side on which the first basin lies.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    length: NDArray[np.int64]
+    total: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    span: NDArray[np.int64]
+
+
+def basins(relief: Float, inside: NDArray[np.bool_]) -> tuple[Labels, NDArray[np.float64]]:
+    """Label the basins of a relief.
+
+    Parameters
+    ----------
+    relief
+        ``(height, width)`` float32.
+    inside
+        ``(height, width)`` bool; nothing drains out of or through the rest.
+
+    Returns
+    -------
+    labels
+        ``(height, width)`` int32 from 1, 0 outside.
+    bottoms
+        ``(n + 1,)`` the relief at each basin's minimum, by label; entry 0 is unused.
+    """
+    height, width = relief.shape
+    high = np.float32(1e9)
+    own = np.where(inside, relief, high)
+    around = cv2.copyMakeBorder(own, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=float(high))
+    steepest = np.zeros(relief.shape, np.float32)
+    runs_to = np.arange(height * width, dtype=np.int32).reshape(relief.shape)
+    here = runs_to.copy()
+    for row in (-1, 0, 1):
+        for column in (-1, 0, 1):
+            if row == column == 0:
+                continue
+            drop = own - around[1 + row : 1 + row + height, 1 + column : 1 + column + width]
+            if row and column:
+                drop = drop * np.float32(0.70710678)
+            steeper = drop > steepest
+            np.copyto(steepest, drop, where=steeper)
+            np.copyto(runs_to, here + np.int32(row * width + column), where=steeper)
+    ends = runs_to.ravel()
+    while True:
+        further = ends[ends]
+        if np.array_equal(further, ends):
+            break
+        ends = further
+    minima = np.flatnonzero((ends == here.ravel()) & inside.ravel())
+    number = np.zeros(height * width, np.int32)
+    number[minima] = np.arange(1, minima.size + 1, dtype=np.int32)
+    labels = number[ends].reshape(relief.shape)
+    labels[~inside] = 0
+    return labels, np.concatenate(([0.0], relief.ravel()[minima].astype(float)))
+
+
+def border_pairs(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the flat indices of all pairs of neighbours (of four) that lie in different basins."""
+    width = labels.shape[1]
+    sides = labels[:, 1:] != labels[:, :-1]
+    sides &= (labels[:, 1:] > 0) & (labels[:, :-1] > 0)
+    rows, columns = np.nonzero(sides)
+    left = rows * width + columns
+    tops = labels[1:] != labels[:-1]
+    tops &= (labels[1:] > 0) & (labels[:-1] > 0)
+    rows, columns = np.nonzero(tops)
+    upper = rows * width + columns
+    return np.concatenate((left, upper)), np.concatenate((left + 1, upper + width))
+
+
+def borders(labels: Labels, pairs: tuple[NDArray[np.int64], NDArray[np.int64]], values: Float) -> Borders:
+    """Gather pixel pairs into borders.
+
+    Parameters
+    ----------
+    labels
+        ``(height, width)`` int32.
+    pairs
+        From :func:`border_pairs` of the same labels, or of finer ones.
+    values
+        One number per pair.
+    """
+    flat = labels.ravel()
+    a, b = flat[pairs[0]].astype(np.int64), flat[pairs[1]].astype(np.int64)
+    apart = a != b
+    a, b, values = a[apart], b[apart], values[apart]
+    sideways = (pairs[1] - pairs[0])[apart] == 1
+    if a.size == 0:
+        none = np.zeros(0, np.int64)
+        return Borders(none, none, none, none.astype(float), none.astype(float), np.zeros((0, 2), np.int64))
+    key = np.minimum(a, b) * (int(flat.max()) + 1) + np.maximum(a, b)
+    order = np.argsort(key, kind="stable")
+    a, b, key, values = a[order], b[order], key[order], values[order].astype(float)
+    side = np.where(a < b, 1, -1)
+    sideways = sideways[order]
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    span = np.stack((side * sideways, side * ~sideways), axis=1)
+    return Borders(
+        first=np.minimum(a, b)[starts],
+        second=np.maximum(a, b)[starts],
+        length=np.diff(starts, append=key.size),
+        total=np.add.reduceat(values, starts),
+        lowest=np.minimum.reduceat(values, starts),
+        span=np.add.reduceat(span, starts, axis=0),
+    )
+
+
+def merge_shallow(bottoms: NDArray[np.float64], edges: Borders, depth: float) -> Labels:
+    """Merge basins that are less deep than a depth below their lowest pass (h-minima).
+
+    Parameters
+    ----------
+    bottoms
+        From :func:`basins`.
+    edges
+        The basins' borders, their ``lowest`` being the height of the pass.
+    depth
+        Least depth of a basin that stays.
+
+    Returns
+    -------
+    ndarray
+        ``(n + 1,)`` int32, new label of each old one, 0 staying 0.
+    """
+    count = bottoms.size
+    parent = list(range(count))
+    bottom = bottoms.tolist()
+    # Passes off the spanning tree of lowest passes join what is joined already.
+    offset = float(edges.lowest.min()) - 1.0 if edges.lowest.size else 0.0
+    graph = coo_array((edges.lowest - offset, (edges.first, edges.second)), shape=(count, count))
+    tree = minimum_spanning_tree(graph.tocsr()).tocoo()
+    order = np.argsort(tree.data, kind="stable")
+    passes = (tree.data[order] + offset).tolist()
+    for a, b, height in zip(tree.row[order].tolist(), tree.col[order].tolist(), passes, strict=True):
+        lower, upper = sorted((_root(parent, a), _root(parent, b)), key=bottom.__getitem__)
+        if height - bottom[upper] < depth:
+            parent[upper] = lower
+    return _renumbered(parent)
+
+
+def merge_weak(count: int, edges: Borders, least: float, allowance: float) -> Labels:
+    """Merge neighbours across their weakest border until every border is strong enough.
+
+    After each merging the borders that have become one are taken together, so that a border is judged
+    by its mean over its whole length and a gap in it is carried by the rest. A border that winds counts
+    less than a straight one: noise winds.
+
+    Parameters
+    ----------
+    count
+        Largest label.
+    edges
+        The borders, ``total`` being the sum of a strength over the pixel pairs.
+    least
+        Mean strength below which a border goes: ``total / (length + allowance)`` over the root of how
+        much longer the border is than the straight way between its ends.
+    allowance
+        Pixel pairs of strength 0 that are added to each border: a short one must be stronger.
+
+    Returns
+    -------
+    ndarray
+        ``(count + 1,)`` int32, new label of each old one, 0 staying 0.
+
+    References
+    ----------
+    Arbeláez, P. et al. (2011). IEEE Trans. PAMI 33, 898–916: merging by mean boundary strength.
+    """
+    winding = np.minimum(_MOST_WINDING, edges.length / np.maximum(1, np.abs(edges.span).sum(axis=1)))
+    unseen = allowance * (1 - edges.total / edges.length)
+    strengths = (edges.total / ((edges.length + unseen) * np.sqrt(winding))).tolist()
+    around: list[dict[int, _Border]] = [{} for _ in range(count + 1)]
+    heap = []
+    parts = (edges.first, edges.second, edges.length, edges.total, edges.span[:, 0], edges.span[:, 1])
+    for a, b, length, total, columns, rows, strength in zip(
+        *(part.tolist() for part in parts), strengths, strict=True
+    ):
+        around[a][b] = (length, total, columns, rows, strength)
+        around[b][a] = (length, total, -columns, -rows, strength)
+        heap.append((strength, a, b))
+    heapq.heapify(heap)
+    parent = list(range(count + 1))
+    while heap and heap[0][0] < least:
+        weakest, a, b = heapq.heappop(heap)
+        border = around[a].get(b)
+        if border is None or border[4] != weakest:
+            continue  # one of the two is gone, or their border has grown since
+        if len(around[a]) < len(around[b]):
+            a, b = b, a
+        parent[b] = a
+        del around[a][b]
+        for c, part in around[b].items():
+            if c == a:
+                continue
+            del around[c][b]
+            length, total, columns, rows, strength = part
+            other = around[a].get(c)
+            if other is not None:
+                length, total = length + other[0], total + other[1]
+                columns, rows = columns + other[2], rows + other[3]
+                wound = min(_MOST_WINDING, length / max(1, abs(columns) + abs(rows)))
+                longer = length + allowance * (1 - total / length)
+                strength = total / (longer * math.sqrt(wound))
+            around[a][c] = (length, total, columns, rows, strength)
+            around[c][a] = (length, total, -columns, -rows, strength)
+            heapq.heappush(heap, (strength, a, c))
+        around[b] = {}
+    return _renumbered(parent)
+
+
+def _root(parent: list[int], label: int) -> int:
+    while parent[label] != label:
+        parent[label] = parent[parent[label]]
+        label = parent[label]
+    return label
+
+
+def _renumbered(parent: list[int]) -> Labels:
+    roots = np.array([_root(parent, label) for label in range(len(parent))])
+    return np.unique(roots, return_inverse=True)[1].astype(np.int32)
