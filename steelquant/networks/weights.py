@@ -175,9 +175,9 @@ def _pair(values: Any) -> tuple[float, float] | None:
 def write_weights(path: Path, network: nn.Module, metadata: WeightsMetadata) -> None:
     """Write a network's weights with their metadata; the file appears whole or not at all."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    from steelquant.micrograph.files import atomic_write
+    from steelquant.micrograph.files import write_bytes
 
     normed = {
         prefix
@@ -190,9 +190,8 @@ def write_weights(path: Path, network: nn.Module, metadata: WeightsMetadata) -> 
             continue
         exact = key.rpartition(".")[0] in normed
         tensors[key] = value.detach().cpu().to(torch.float32 if exact else torch.float16).contiguous()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={_METADATA_KEY: metadata.to_json()})
+    # Not save_file: it lets nobody but its owner read what it writes.
+    write_bytes(path, save(tensors, metadata={_METADATA_KEY: metadata.to_json()}))
 
 
 def record_metrics(path: Path, name: str, figures: dict[str, Any]) -> None:

@@ -160,3 +160,10 @@ def test_reading_metadata_needs_no_torch(saved: Path) -> None:
         f"read_metadata(Path({str(saved)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_weight_files_may_be_read_by_whom_the_system_lets_read_new_files(saved: Path) -> None:
+    ordinary = saved.parent / "ordinary"
+    ordinary.write_bytes(b"")
+    assert saved.stat().st_mode == ordinary.stat().st_mode
