@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
@@ -9,7 +10,7 @@ import io
 import os
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -91,18 +92,31 @@ def count_pages(path: Path) -> int:
 
 
 def _with_file(path: Path, use: Callable[[BinaryIO, str, int], _Result], *, in_memory: bool) -> _Result:
-    """Open and sniff a file, call ``use(stream, kind, size)``, and turn every failure into a `FileError`."""
+    """Open and sniff a file and call ``use(stream, kind, size)``."""
+    with file_errors(path), open_picture(path) as (stream, kind, size):
+        if in_memory and size <= _IN_MEMORY_BYTES:
+            return use(io.BytesIO(stream.read()), kind, size)
+        return use(stream, kind, size)
+
+
+@contextlib.contextmanager
+def open_picture(path: Path) -> Iterator[tuple[BinaryIO, str, int]]:
+    """Open a picture file; give it at its beginning, with its format as its content tells and its size."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise FileError(path, "is no ordinary file")  # opening a pipe would wait for ever
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        kind = _sniff(path, stream.read(_MAGIC_BYTES), size)
+        stream.seek(0)
+        yield stream, kind, size
+
+
+@contextlib.contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn every failure to read a picture file into a `FileError`."""
     try:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise FileError(path, "is no ordinary file")  # opening a pipe would wait for ever
-        with path.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            kind = _sniff(path, stream.read(_MAGIC_BYTES), size)
-            stream.seek(0)
-            if in_memory and size <= _IN_MEMORY_BYTES:
-                return use(io.BytesIO(stream.read()), kind, size)
-            return use(stream, kind, size)
+        yield
     except SteelquantError:
         raise
     except OSError as error:

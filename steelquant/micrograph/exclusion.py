@@ -13,6 +13,7 @@ from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.decoding import decode
 from steelquant.micrograph.files import reason
 from steelquant.micrograph.naming import MASK_MARK
+from steelquant.micrograph.picture import Picture
 
 Rectangle = tuple[int, int, int, int]
 """Left edge x, top edge y, width and height in pixels from the field's upper left corner."""
@@ -89,29 +90,57 @@ class Exclusion:
         height, width = shape[:2]
         if not (self.crop_bottom_px or self.mask or self.rectangles):
             return None
-        excluded = np.zeros((height, width), np.bool_)
-        if self.crop_bottom_px >= height:
-            raise UsageError(
-                f"cropping {self.crop_bottom_px} px from the bottom leaves nothing of {height} px"
-            )
-        excluded[height - self.crop_bottom_px :] = True
-        for x, y, w, h in self.rectangles:
-            if x >= width or y >= height:
-                raise UsageError(
-                    f"the excluded rectangle {x},{y},{w},{h} lies outside the field of {width}x{height} px"
-                )
-            excluded[y : y + h, x : x + w] = True
+        self.check_fit(height, width)
+        excluded = self.drawn(height, width, 0, height)
         if self.mask is not None:
-            marked = _marked_pixels(self.mask)
-            if marked.shape != (height, width):
-                raise FileError(
-                    self.mask,
-                    f"this exclusion mask is {marked.shape[1]}x{marked.shape[0]} px but the field "
-                    f"{width}x{height} px; they must be equal",
-                )
+            marked = marked_pixels(self.mask)
+            self.check_mask_size(height, width, *marked.shape)
             excluded |= marked
         if excluded.all():
             raise UsageError("the exclusion leaves nothing of the field")
+        return excluded
+
+    def check_fit(self, height_px: int, width_px: int) -> None:
+        """Refuse strips and rectangles that do not fit a field.
+
+        Raises
+        ------
+        UsageError
+            The strip takes all of it, or a rectangle lies wholly outside.
+        """
+        if self.crop_bottom_px >= height_px:
+            raise UsageError(
+                f"cropping {self.crop_bottom_px} px from the bottom leaves nothing of {height_px} px"
+            )
+        for x, y, w, h in self.rectangles:
+            if x >= width_px or y >= height_px:
+                raise UsageError(
+                    f"the excluded rectangle {x},{y},{w},{h} lies outside the field of "
+                    f"{width_px}x{height_px} px"
+                )
+
+    def check_mask_size(self, height_px: int, width_px: int, mask_height_px: int, mask_width_px: int) -> None:
+        """Refuse an exclusion mask of another size than the field.
+
+        Raises
+        ------
+        FileError
+            The sizes differ.
+        """
+        assert self.mask is not None
+        if (mask_height_px, mask_width_px) != (height_px, width_px):
+            raise FileError(
+                self.mask,
+                f"this exclusion mask is {mask_width_px}x{mask_height_px} px but the field "
+                f"{width_px}x{height_px} px; they must be equal",
+            )
+
+    def drawn(self, height_px: int, width_px: int, first: int, end: int) -> NDArray[np.bool_]:
+        """Mark what strip and rectangles exclude of a field's rows from ``first`` to before ``end``."""
+        excluded = np.zeros((end - first, width_px), np.bool_)
+        excluded[max(height_px - self.crop_bottom_px - first, 0) :] = True
+        for x, y, w, h in self.rectangles:
+            excluded[max(y - first, 0) : max(y + h - first, 0), x : x + w] = True
         return excluded
 
 
@@ -124,7 +153,7 @@ def _check_rectangle(rectangle: Rectangle) -> None:
         )
 
 
-def _marked_pixels(path: Path) -> NDArray[np.bool_]:
+def marked_pixels(path: Path) -> NDArray[np.bool_]:
     """Read the exclusion mask; a run of many fields reads it once, and again only when it changes."""
     try:
         status = path.stat()
@@ -135,7 +164,19 @@ def _marked_pixels(path: Path) -> NDArray[np.bool_]:
 
 @functools.lru_cache(maxsize=2)
 def _read_marked_pixels(path: Path, _modified_ns: int, _size: int) -> NDArray[np.bool_]:
-    picture = decode(path)
+    marked = mark_pixels(decode(path), path)
+    marked.setflags(write=False)
+    return marked
+
+
+def mark_pixels(picture: Picture, path: Path) -> NDArray[np.bool_]:
+    """Mark the pixels of an exclusion mask, or of some of its rows, that are not black.
+
+    Raises
+    ------
+    FileError
+        It is a phase mask.
+    """
     if MASK_MARK in picture.description:
         raise FileError(path, "is a phase mask of steelquant, not an exclusion mask")
     samples = picture.samples
@@ -144,5 +185,4 @@ def _read_marked_pixels(path: Path, _modified_ns: int, _size: int) -> NDArray[np
     marked = np.asarray(samples != 0, np.bool_)
     if marked.ndim == 3:
         marked = np.any(marked, axis=2)
-    marked.setflags(write=False)
     return marked

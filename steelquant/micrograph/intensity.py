@@ -71,20 +71,20 @@ def _to_uint8(picture: Picture, path: Path, notes: list[str]) -> NDArray[np.uint
         notes.append("has only two grey levels")
         return samples.astype(np.uint8) * np.uint8(255)
     if kind == "f":
-        return _from_float(samples, path, notes)
+        return _from_float(picture, path, notes)
     if kind not in "ui":
         raise FileError(path, f"stores {samples.dtype} samples, which are not read; save 8 or 16 bits")
     if picture.bits < 8:
         if picture.bits == 1:
             notes.append("has only two grey levels")
         return _scaled(samples, 2**picture.bits - 1)
-    if kind == "i" and samples.min(initial=0) < 0:
+    if kind == "i" and _extremes(picture)[0] < 0:
         raise FileError(
             path, "holds negative pixels, which are no intensities; save it as unsigned 8 or 16 bits"
         )
     if picture.bits == 8:
         return samples.astype(np.uint8, copy=False)
-    brightest = int(samples.max(initial=0))
+    brightest = int(_extremes(picture)[1])
     if brightest > 65535:
         raise FileError(path, f"holds values up to {brightest}, more than 16 bits; save it as 8 or 16 bits")
     if picture.bits in _DEPTHS and picture.bits < 16:
@@ -102,9 +102,16 @@ def _to_uint8(picture: Picture, path: Path, notes: list[str]) -> NDArray[np.uint
     return _scaled(samples, 2**depth - 1)
 
 
-def _from_float(samples: NDArray[Any], path: Path, notes: list[str]) -> NDArray[np.uint8]:
+def _extremes(picture: Picture) -> tuple[float, float]:
+    """Return the least and the greatest sample of the whole field, at most and at least 0."""
+    if picture.extremes is not None:
+        return picture.extremes
+    return float(picture.samples.min(initial=0)), float(picture.samples.max(initial=0))
+
+
+def _from_float(picture: Picture, path: Path, notes: list[str]) -> NDArray[np.uint8]:
     """Scale floating point samples of 0–1, 0–255 or the range of 16-bit cameras."""
-    lowest, highest = float(samples.min(initial=0)), float(samples.max(initial=0))
+    lowest, highest = _extremes(picture)
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         raise FileError(path, "holds pixels that are not a number or infinite; save it as 8 or 16 bits")
     if lowest < 0:
@@ -117,7 +124,7 @@ def _from_float(samples: NDArray[Any], path: Path, notes: list[str]) -> NDArray[
     notes.append(
         f"floating point samples scaled linearly to 8 bits as 0–{top} (brightest pixel {highest:.6g})"
     )
-    return np.rint(samples.astype(np.float32) * np.float32(255 / top)).astype(np.uint8)
+    return np.rint(picture.samples.astype(np.float32) * np.float32(255 / top)).astype(np.uint8)
 
 
 def _scaled(samples: NDArray[Any], top: int) -> NDArray[np.uint8]:

@@ -20,10 +20,20 @@ from steelquant.micrograph.field import EXCLUDED, STEEL_CLASSES, Mask, PhaseClas
 from steelquant.micrograph.files import atomic_write
 from steelquant.micrograph.labels import EXCLUDED_COLOUR, foreign_labels, is_binary, own_labels
 from steelquant.micrograph.naming import MASK_MARK, PROBABILITY_MARK
+from steelquant.micrograph.pyramid import PyramidWriter
 
-__all__ = ["find_masks", "read_mask", "read_probability", "write_mask", "write_probability"]
+__all__ = [
+    "find_masks",
+    "mask_pyramid",
+    "probability_pyramid",
+    "read_mask",
+    "read_probability",
+    "write_mask",
+    "write_probability",
+]
 
 _CENTIMETRE_UM = 10000.0
+_PROBABILITY_FACTS = {"phase": "pearlite", "certain": 255}
 
 
 def write_mask(
@@ -60,12 +70,29 @@ def write_mask(
     named = [EXCLUDED, *(item.label for item in classes)]
     if np.delete(np.bincount(labels.ravel(), minlength=256), named).any():
         raise ValueError("the labels hold values that the classes do not name")
-    colormap = np.zeros((3, 256), np.uint16)
-    for label, colour in [(EXCLUDED, EXCLUDED_COLOUR), *((item.label, item.colour) for item in classes)]:
-        colormap[:, label] = np.array(colour, np.uint16) * 257
-    table = [{"label": item.label, "name": item.name, "colour": list(item.colour)} for item in classes]
-    description = _describe(MASK_MARK, labels.shape, pixel_size_um, {"classes": table, "excluded": EXCLUDED})
-    _write(path, labels, description, pixel_size_um, photometric="palette", colormap=colormap)
+    description = _describe_mask(labels.shape, pixel_size_um, classes)
+    _write(path, labels, description, pixel_size_um, photometric="palette", colormap=_colormap(classes))
+
+
+def mask_pyramid(
+    path: Path,
+    height_px: int,
+    width_px: int,
+    *,
+    pixel_size_um: float | None,
+    classes: tuple[PhaseClass, ...] = STEEL_CLASSES,
+) -> PyramidWriter:
+    """Begin a label TIFF for a field beyond memory; but for tiles and reduced pictures as `write_mask`."""
+    return PyramidWriter(
+        path,
+        height_px,
+        width_px,
+        mean=False,
+        description=_describe_mask((height_px, width_px), pixel_size_um, classes),
+        resolution=_resolution(pixel_size_um),
+        photometric="palette",
+        colormap=_colormap(classes),
+    )
 
 
 def read_mask(
@@ -124,9 +151,24 @@ def write_probability(path: Path, prob_uint8: NDArray[np.uint8], *, pixel_size_u
     FileError
         The file cannot be written.
     """
-    facts = {"phase": "pearlite", "certain": 255}
-    description = _describe(PROBABILITY_MARK, prob_uint8.shape, pixel_size_um, facts)
+    description = _describe(PROBABILITY_MARK, prob_uint8.shape, pixel_size_um, _PROBABILITY_FACTS)
     _write(path, prob_uint8, description, pixel_size_um, photometric="minisblack", predictor=True)
+
+
+def probability_pyramid(
+    path: Path, height_px: int, width_px: int, *, pixel_size_um: float | None
+) -> PyramidWriter:
+    """Begin a probability TIFF for a field beyond memory; otherwise as `write_probability`."""
+    return PyramidWriter(
+        path,
+        height_px,
+        width_px,
+        mean=True,
+        description=_describe(PROBABILITY_MARK, (height_px, width_px), pixel_size_um, _PROBABILITY_FACTS),
+        resolution=_resolution(pixel_size_um),
+        photometric="minisblack",
+        predictor=True,
+    )
 
 
 def read_probability(path: Path) -> NDArray[np.uint8]:
@@ -141,6 +183,28 @@ def read_probability(path: Path) -> NDArray[np.uint8]:
     if PROBABILITY_MARK not in picture.description or picture.samples.dtype != np.uint8:
         raise FileError(path, "is no probability picture of steelquant")
     return picture.samples.astype(np.uint8, copy=False)
+
+
+def _describe_mask(
+    shape: tuple[int, ...], pixel_size_um: float | None, classes: tuple[PhaseClass, ...]
+) -> bytes:
+    table = [{"label": item.label, "name": item.name, "colour": list(item.colour)} for item in classes]
+    return _describe(MASK_MARK, shape, pixel_size_um, {"classes": table, "excluded": EXCLUDED})
+
+
+def _colormap(classes: tuple[PhaseClass, ...]) -> NDArray[np.uint16]:
+    colormap = np.zeros((3, 256), np.uint16)
+    for label, colour in [(EXCLUDED, EXCLUDED_COLOUR), *((item.label, item.colour) for item in classes)]:
+        colormap[:, label] = np.array(colour, np.uint16) * 257
+    return colormap
+
+
+def _resolution(pixel_size_um: float | None) -> dict[str, Any]:
+    """Return the scale as tifffile writes it."""
+    if pixel_size_um is None:
+        return {}
+    per_centimetre = _CENTIMETRE_UM / pixel_size_um
+    return {"resolution": (per_centimetre, per_centimetre), "resolutionunit": "CENTIMETER"}
 
 
 def _describe(mark: str, shape: tuple[int, ...], pixel_size_um: float | None, facts: dict[str, Any]) -> bytes:
@@ -164,9 +228,6 @@ def _write(
     path: Path, samples: NDArray[np.uint8], description: bytes, pixel_size_um: float | None, **options: Any
 ) -> None:
     """Write one compressed page with its scale."""
-    if pixel_size_um is not None:
-        per_centimetre = _CENTIMETRE_UM / pixel_size_um
-        options |= {"resolution": (per_centimetre, per_centimetre), "resolutionunit": "CENTIMETER"}
     with atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
@@ -176,6 +237,7 @@ def _write(
             description=description,
             metadata=None,
             software="steelquant",
+            **_resolution(pixel_size_um),
             **options,
         )
 

@@ -49,6 +49,8 @@ class Picture:
         What the file states about the scale.
     description
         The TIFF ImageDescription.
+    extremes
+        Least and greatest sample of the whole field where `samples` are only some of its rows.
     lossy
         True where the pixels went through JPEG or the like.
     warnings
@@ -64,6 +66,7 @@ class Picture:
     transparent: NDArray[np.bool_] | None = None
     statements: tuple[ScaleStatement, ...] = ()
     description: str = ""
+    extremes: tuple[float, float] | None = None
     lossy: bool = False
     warnings: tuple[str, ...] = ()
 

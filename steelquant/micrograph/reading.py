@@ -83,24 +83,37 @@ def read_micrograph(
 
 
 def _empty_rows(pixels: NDArray[np.uint8]) -> list[str]:
-    """Remark on rows of one single colour at an edge.
+    """Remark on rows of one single colour at an edge."""
+    height = pixels.shape[0]
+    counts = []
+    for row in (0, height - 1):
+        colour = pixels[row, 0]
+        if not (pixels[row] == colour).all():
+            counts.append(0)
+            continue
+        filled = np.flatnonzero((pixels != colour).any(axis=(1, 2)))
+        counts.append(height if not filled.size else int(filled[0] if row == 0 else height - 1 - filled[-1]))
+    return remark_empty_rows(height, *counts)
+
+
+def remark_empty_rows(height_px: int, uppermost: int, lowest: int) -> list[str]:
+    """Remark on rows of one single colour at the edges of a field.
 
     Nothing else tells of an uncompressed copy that was cut short and filled up with zeros, or of a JPEG that
     a program closed in the middle and decoders fill up with grey.
+
+    Parameters
+    ----------
+    height_px
+        The field's height.
+    uppermost, lowest
+        Number of rows at either edge that have one and the same colour.
     """
-    height = pixels.shape[0]
-    remarks = []
-    for row, edge in ((0, "uppermost"), (height - 1, "lowest")):
-        colour = pixels[row, 0]
-        if not (pixels[row] == colour).all():
-            continue
-        filled = np.flatnonzero((pixels != colour).any(axis=(1, 2)))
-        if not filled.size:
-            return ["is one colour everywhere"]
-        count = int(filled[0] if row == 0 else height - 1 - filled[-1])
-        if count > _MAX_EMPTY_SHARE * height:
-            remarks.append(
-                f"its {count} {edge} rows are one colour; if the file was cut short fetch it again, "
-                "if they are no steel exclude them"
-            )
-    return remarks
+    if uppermost == height_px:
+        return ["is one colour everywhere"]
+    return [
+        f"its {count} {edge} rows are one colour; if the file was cut short fetch it again, "
+        "if they are no steel exclude them"
+        for count, edge in ((uppermost, "uppermost"), (lowest, "lowest"))
+        if count > _MAX_EMPTY_SHARE * height_px
+    ]

@@ -63,45 +63,74 @@ def decode(stream: BinaryIO, path: Path, page: int, size: int, sha256: str) -> P
         data pass through.
     """
     with tifffile.TiffFile(stream, name=path.name) as tiff:
-        pages = _fields(tiff, path)
-        channels = _channels_in_pages(tiff, path)
-        count = len(pages) // channels
-        if not 0 <= page < count:
-            raise FileError(path, f"has no page {page + 1}; it holds {count}")
-        parts = pages[page * channels : (page + 1) * channels]
-        first = parts[0]
-        if int(first.photometric) not in _MODELS:
-            name = getattr(first.photometric, "name", first.photometric)
-            raise FileError(
-                path, f"stores its pixels as {name}, which is not read; save it as RGB or grey TIFF"
-            )
-        notes: list[str] = []
-        samples = _read(parts, path, size)
-        model = _MODELS[int(first.photometric)]
-        if model == "ycbcr" and int(first.compression) in JPEG:
-            model = "rgb"  # tifffile has converted it
-        if channels == 3:
-            model = "rgb"
-            notes.append("holds its 3 channels as separate pages; they are read as red, green and blue")
-        samples, model, transparent = _split_channels(samples, model, first, path, notes)
-        orientation = int(first.tags.valueof(274, 1))
-        if orientation in range(2, 9):
-            samples = upright(samples, orientation)
-            transparent = None if transparent is None else upright(transparent, orientation)
-            notes.append(f"turned upright as its TIFF orientation {orientation} says")
-        return Picture(
-            samples=np.ascontiguousarray(samples),
-            model=model,
-            bits=_declared_bits(first, samples, path),
-            sha256=sha256,
-            min_is_white=int(first.photometric) == 0,
-            palette=_palette(first, samples, path) if model == "palette" else None,
-            transparent=transparent,
-            statements=tuple(tiff_statements(tiff, first)),
-            description=tiff.pages.first.description,
-            lossy=int(first.compression) in LOSSY,
-            warnings=tuple(notes),
-        )
+        parts = field_pages(tiff, path, page)
+        return interpret(tiff, parts, _read(parts, path, size), path, sha256)
+
+
+def field_pages(tiff: tifffile.TiffFile, path: Path, page: int) -> list[Any]:
+    """Return the pages that make one field: one, or three where its channels are pages of their own.
+
+    Raises
+    ------
+    FileError
+        There is no such field, or its colours are of a kind that is not read.
+    """
+    pages = _fields(tiff, path)
+    channels = _channels_in_pages(tiff, path)
+    count = len(pages) // channels
+    if not 0 <= page < count:
+        raise FileError(path, f"has no page {page + 1}; it holds {count}")
+    parts = pages[page * channels : (page + 1) * channels]
+    photometric = parts[0].photometric
+    if int(photometric) not in _MODELS:
+        name = getattr(photometric, "name", photometric)
+        raise FileError(path, f"stores its pixels as {name}, which is not read; save it as RGB or grey TIFF")
+    return parts
+
+
+def interpret(
+    tiff: tifffile.TiffFile, parts: list[Any], samples: NDArray[Any], path: Path, sha256: str
+) -> Picture:
+    """Say what the samples of a field, or of some of its rows, mean.
+
+    Parameters
+    ----------
+    tiff, parts
+        The file and the pages of the field.
+    samples
+        ``(height, width)`` or ``(height, width, channels)`` as stored, in native byte order.
+    path
+        The file, for messages.
+    sha256
+        Hash of its bytes.
+    """
+    first = parts[0]
+    notes: list[str] = []
+    model = _MODELS[int(first.photometric)]
+    if model == "ycbcr" and int(first.compression) in JPEG:
+        model = "rgb"  # tifffile has converted it
+    if len(parts) == 3:
+        model = "rgb"
+        notes.append("holds its 3 channels as separate pages; they are read as red, green and blue")
+    samples, model, transparent = _split_channels(samples, model, first, path, notes)
+    orientation = int(first.tags.valueof(274, 1))
+    if orientation in range(2, 9):
+        samples = upright(samples, orientation)
+        transparent = None if transparent is None else upright(transparent, orientation)
+        notes.append(f"turned upright as its TIFF orientation {orientation} says")
+    return Picture(
+        samples=np.ascontiguousarray(samples),
+        model=model,
+        bits=_declared_bits(first, samples, path),
+        sha256=sha256,
+        min_is_white=int(first.photometric) == 0,
+        palette=_palette(first, samples, path) if model == "palette" else None,
+        transparent=transparent,
+        statements=tuple(tiff_statements(tiff, first)),
+        description=tiff.pages.first.description,
+        lossy=int(first.compression) in LOSSY,
+        warnings=tuple(notes),
+    )
 
 
 def _fields(tiff: tifffile.TiffFile, path: Path) -> list[Any]:
@@ -172,7 +201,19 @@ def _read(parts: list[Any], path: Path, size: int) -> NDArray[Any]:
     """Check and decode the pages of one field, channels last."""
     for part in parts:
         check_page(part, path, size)
-    arrays = [_samples_last(part, part.asarray(maxworkers=1, buffersize=_BUFFER_BYTES)) for part in parts]
+    return join_channels(
+        [samples_last(part, part.asarray(maxworkers=1, buffersize=_BUFFER_BYTES)) for part in parts], path
+    )
+
+
+def join_channels(arrays: list[NDArray[Any]], path: Path) -> NDArray[Any]:
+    """Put the pages of one field together, channels last.
+
+    Raises
+    ------
+    FileError
+        They differ in size.
+    """
     if len(arrays) == 1:
         return arrays[0]
     if any(array.ndim != 2 or array.shape != arrays[0].shape for array in arrays):
@@ -180,10 +221,10 @@ def _read(parts: list[Any], path: Path, size: int) -> NDArray[Any]:
     return np.stack(arrays, axis=-1)
 
 
-def _samples_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
-    """Bring planar samples behind the pixels and into native byte order."""
-    separate, _, height, width, contiguous = page.shaped
-    samples = samples.reshape(separate, height, width, contiguous)
+def samples_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
+    """Bring planar samples of all or some rows behind the pixels and into native byte order."""
+    separate, _, _, width, contiguous = page.shaped
+    samples = samples.reshape(separate, -1, width, contiguous)
     samples = np.moveaxis(samples, 0, -1)[..., 0, :] if separate > 1 else samples[0]
     if samples.shape[-1] == 1:
         samples = samples[..., 0]
