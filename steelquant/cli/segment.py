@@ -28,7 +28,10 @@ def segment(
     weights: Annotated[
         Path | None, typer.Option(help="Weight file, or a folder of them.", show_default="the shipped ones")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps, gpu (Intel) or npu.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto (the fastest on the device), torch or openvino.")
+    ] = "auto",
     tile: Annotated[str, typer.Option(help="Largest side of a tile in px, or auto.")] = "auto",
     overlap: Annotated[
         str, typer.Option(help="Least overlap of tiles as a fraction of a tile, or auto.")
@@ -92,6 +95,7 @@ def segment(
                 output=output,
                 weights=weights,
                 device=device,
+                engine=engine,
                 tile=tile,
                 overlap=overlap,
                 scale=scale,

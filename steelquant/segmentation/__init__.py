@@ -19,6 +19,7 @@ def segment(
     output: Path | str = "segmented",
     weights: Path | str | None = None,
     device: str = "auto",
+    engine: str = "auto",
     tile: int | str = "auto",
     overlap: float | str = "auto",
     scale: float = 1.0,
@@ -49,7 +50,9 @@ def segment(
     weights
         Weight file, or a folder of them, instead of the shipped ones.
     device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or Intel's ``gpu``, ``gpu.N`` and ``npu``.
+    engine
+        ``auto`` (the fastest on the device), ``torch`` or ``openvino``.
     tile
         Largest side of a tile in px, or ``auto``.
     overlap
@@ -103,6 +106,7 @@ def segment(
         output=Path(output),
         weights=None if weights is None else Path(weights),
         device=device,
+        engine=engine,
         tile=parse_auto(tile, int, "--tile"),
         overlap=parse_auto(overlap, float, "--overlap"),
         scale=scale,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from steelquant.networks.registry import model_info
 from steelquant.segmentation.engine import Engine
-from steelquant.segmentation.predict import Tiling, choose_tiling
+from steelquant.segmentation.tiling import Tiling, choose_tiling
 
 if TYPE_CHECKING:
     from steelquant.networks.weights import WeightsMetadata
@@ -39,6 +39,7 @@ class MeanEngine:
         self._members = tuple(members)
         self._symmetries = symmetries
         self.name = "+".join(dict.fromkeys(member.name for member in members))
+        self.version = "+".join(dict.fromkeys(member.version for member in members))
         self.device = members[0].device
 
     def predict(self, tiles: NDArray[np.uint8]) -> Array:

@@ -1,49 +1,99 @@
-"""Which processor runs the network."""
+"""Which processor runs the network. Asks PyTorch only where there may be a GPU that PyTorch can use."""
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import re
-
-import torch
+import sys
+from pathlib import Path
 
 from steelquant.errors import UsageError
 
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+DEVICES = "auto, cpu, cuda, cuda:N, mps, gpu, gpu.N or npu"
+"""What ``--device`` takes; ``gpu`` and ``npu`` are Intel's, through OpenVINO."""
+
+_TORCH_GPU = re.compile(r"mps|cuda(:\d+)?")
+_INTEL = re.compile(r"gpu(\.\d+)?|npu", re.IGNORECASE)
+
+_CUDA_DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
 
 
-def resolve_device(name: str) -> torch.device:
-    """Turn what ``--device`` says into a device that is there.
+def is_torch_gpu(device: str) -> bool:
+    """Tell whether a device is a GPU that PyTorch runs on."""
+    return _TORCH_GPU.fullmatch(device) is not None
+
+
+def is_intel(device: str) -> bool:
+    """Tell whether a device is one that OpenVINO runs on and PyTorch does not."""
+    return _INTEL.fullmatch(device) is not None
+
+
+def resolve_device(name: str) -> str:
+    """Turn what ``--device`` says into a device's own name: ``cpu``, ``cuda:0``, ``mps``, ``gpu``, ``npu``.
 
     Parameters
     ----------
     name
-        ``auto`` (the first of CUDA, Apple's MPS and the CPU that is there), ``cpu``, ``cuda``, ``cuda:N`` or
-        ``mps``.
+        ``auto`` (the first of CUDA, Apple's MPS and the CPU that is there), ``cpu``, ``cuda``, ``cuda:N``,
+        ``mps``, or Intel's ``gpu``, ``gpu.N`` and ``npu``; whether those are there OpenVINO knows.
 
     Raises
     ------
     UsageError
-        If the name means nothing or this machine has no such device.
+        If the name means nothing, or PyTorch finds no such GPU.
     """
-    if not _DEVICE.fullmatch(name):
-        raise UsageError(f"--device is auto, cpu, cuda, cuda:N or mps, not {name!r}")
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda:0")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if name == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("--device mps: PyTorch finds no Apple GPU here; use --device cpu")
+        return _best_torch_gpu() or "cpu"
+    if name == "cpu":
+        return name
+    if is_intel(name):
+        return name.lower()
+    if not is_torch_gpu(name):
+        raise UsageError(f"--device is {DEVICES}, not {name!r}")
+    import torch
+
     if name.startswith("cuda"):
         return _cuda_device(name)
-    return torch.device(name)
+    if not torch.backends.mps.is_available():
+        raise UsageError("--device mps: PyTorch finds no Apple GPU here; use --device cpu")
+    return name
 
 
-def _cuda_device(name: str) -> torch.device:
+def may_have_torch_gpu() -> bool:
+    """Tell, without the seconds that importing PyTorch takes, whether it might find a GPU.
+
+    An Apple processor, NVIDIA's driver or AMD's kernel driver is there.
+    """
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL(_CUDA_DRIVERS.get(sys.platform, ""))
+    except OSError:
+        return False
+    return sys.platform in _CUDA_DRIVERS
+
+
+def _best_torch_gpu() -> str | None:
+    if not may_have_torch_gpu():
+        return None
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda:0"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
+def _cuda_device(name: str) -> str:
+    import torch
+
     if not torch.cuda.is_available():
         reason = "finds no NVIDIA GPU here" if torch.version.cuda else "is installed without CUDA"
         raise UsageError(f"--device {name}: PyTorch {reason}; use --device cpu")
-    device = torch.device(name if ":" in name else "cuda:0")
+    index = int(name.partition(":")[2] or 0)
     count = torch.cuda.device_count()
-    if (device.index or 0) >= count:
+    if index >= count:
         raise UsageError(f"--device {name}: this machine has {count} GPU(s), the first is cuda:0")
-    return device
+    return f"cuda:{index}"

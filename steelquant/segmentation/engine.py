@@ -1,22 +1,30 @@
-"""What runs a network: one small protocol, and PyTorch behind it.
+"""What runs a network: one small protocol, and the choice between PyTorch and OpenVINO behind it.
 
 An engine takes tiles as they are cut from a picture and returns logits; normalisation, precision and the
 device's memory are its own affair. Another runtime is another class with these members.
+
+Two engines agree in all but a few of a million labels: numbers are added up in another order, and where a
+pixel stands between two phases that decides. So the engine, like the device, is recorded but is no parameter
+of the masks: a run that goes on with another engine keeps the fields that are done.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+from steelquant.errors import SteelquantError, UsageError
+from steelquant.segmentation.device import is_intel, is_torch_gpu, resolve_device
 
+if TYPE_CHECKING:
     from steelquant.networks.weights import WeightsMetadata
+
+ENGINES = ("auto", "torch", "openvino")
+"""What ``--engine`` takes."""
 
 
 class Engine(Protocol):
@@ -25,12 +33,15 @@ class Engine(Protocol):
     Attributes
     ----------
     name
-        Of the runtime, for the record: ``"torch"``.
+        Of the runtime, for the record: ``"torch"``, ``"openvino"``.
+    version
+        Of the runtime.
     device
         Where it runs: ``"cpu"``, ``"cuda:0"``.
     """
 
     name: str
+    version: str
     device: str
 
     def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -44,7 +55,7 @@ class Engine(Protocol):
         Returns
         -------
         ndarray
-            ``(n, K, height, width)`` float32 logits, C-contiguous.
+            ``(n, K, height, width)`` float32 logits, C-contiguous; the caller may change them.
 
         Raises
         ------
@@ -58,82 +69,9 @@ class Engine(Protocol):
         ...
 
 
-class TorchEngine:
-    """PyTorch: inference mode, channels last, batch norms folded, half precision on CUDA, blocks on the CPU.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode, float32, on the CPU.
-    metadata
-        Its normalisation.
-    device
-        Where to run it.
-    """
-
-    name = "torch"
-
-    def __init__(self, network: nn.Module, metadata: WeightsMetadata, device: torch.device) -> None:
-        import torch
-
-        from steelquant.networks.deeplab import DeepLabV3Plus
-        from steelquant.segmentation.blocks import BlockedDeepLab
-        from steelquant.segmentation.folding import fold_batch_norms
-
-        self.device = str(device)
-        self._place = device
-        self._metadata = metadata
-        plain = fold_batch_norms(network).to(device).to(memory_format=torch.channels_last)
-        self._plain = self._network = plain
-        if device.type == "cpu" and isinstance(plain, DeepLabV3Plus):
-            self._network = BlockedDeepLab(plain)
-        self._mean, self._std = (
-            torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
-            for values in (metadata.mean, metadata.std)
-        )
-
-    def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the logits of a batch; see :class:`Engine`."""
-        import torch
-
-        is_cuda = self._place.type == "cuda"
-        batch = torch.from_numpy(tiles).permute(0, 3, 1, 2)
-        try:
-            with (
-                torch.inference_mode(),
-                torch.autocast("cuda", dtype=torch.float16, enabled=is_cuda),
-            ):
-                if is_cuda:
-                    batch = batch.pin_memory()
-                values = batch.to(self._place, non_blocking=is_cuda).float()
-                logits = self._network(values.sub_(self._mean).div_(self._std))
-                logits = logits.float().contiguous(memory_format=torch.contiguous_format).cpu()
-        except RuntimeError as error:
-            if _is_out_of_memory(error):
-                if is_cuda:
-                    torch.cuda.empty_cache()
-                raise MemoryError(str(error).splitlines()[0]) from None
-            raise
-        return np.asarray(logits.numpy(), dtype=np.float32)
-
-    def on_cpu(self) -> TorchEngine | None:
-        """Return the same network on the CPU; None if it is there already."""
-        import torch
-
-        if self._place.type == "cpu":
-            return None
-        return TorchEngine(self._plain.to("cpu"), self._metadata, torch.device("cpu"))
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has a class for it; the CPU's allocator and MPS only have words."""
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, torch.cuda.OutOfMemoryError) or ("memory" in text and "alloc" in text)
-
-
-def load_engine(weights: Path, device: str) -> tuple[Engine, WeightsMetadata]:
+def load_engine(
+    weights: Path, device: str, engine: str = "auto", tell: Callable[[str], None] = lambda _: None
+) -> tuple[Engine, WeightsMetadata]:
     """Read a weight file and make it ready on a device.
 
     Parameters
@@ -142,6 +80,11 @@ def load_engine(weights: Path, device: str) -> tuple[Engine, WeightsMetadata]:
         A weight file of steelquant.
     device
         As ``--device`` says; see :func:`steelquant.segmentation.device.resolve_device`.
+    engine
+        ``torch``, ``openvino``, or ``auto``: PyTorch on the GPUs that it knows; elsewhere OpenVINO, and
+        PyTorch where OpenVINO cannot run the network.
+    tell
+        Called with a sentence when ``auto`` has to do without OpenVINO.
 
     Returns
     -------
@@ -150,15 +93,52 @@ def load_engine(weights: Path, device: str) -> tuple[Engine, WeightsMetadata]:
     Raises
     ------
     UsageError
-        If the device is not there.
+        If the device is not there, or the engine cannot run the network on it.
     FileError
         If the weight file cannot be used.
     """
-    from steelquant.networks.weights import read_weights
-    from steelquant.segmentation.device import resolve_device
-    from steelquant.segmentation.reach import limit_reach
+    from steelquant.networks.weights import read_metadata
 
-    place = resolve_device(device)
+    if engine not in ENGINES:
+        raise UsageError(f"--engine is auto, torch or openvino, not {engine!r}")
+    place = "cpu" if (device, engine) == ("auto", "openvino") else resolve_device(device)
+    if engine == "openvino" and is_torch_gpu(place):
+        raise UsageError(f"--engine openvino does not run on {place}; use --engine torch")
+    if engine == "torch" and is_intel(place):
+        raise UsageError(f"--engine torch does not run on {place}; use --engine openvino")
+    metadata = read_metadata(weights)
+    if engine == "torch" or is_torch_gpu(place):
+        return _load_torch(weights, place), metadata
+    try:
+        return _load_openvino(weights, place), metadata
+    except (SteelquantError, MemoryError):
+        raise
+    except Exception as error:  # a damaged installation, an operation that it lacks: no list names them all
+        problem = f"OpenVINO cannot run {metadata.model} ({_first_line(error)})"
+        if engine == "openvino" or place != "cpu":
+            raise UsageError(f"{problem}; use --engine torch") from error
+        tell(f"{problem}; going on with PyTorch")
+    return _load_torch(weights, place), metadata
+
+
+def _load_torch(weights: Path, device: str) -> Engine:
+    import torch
+
+    from steelquant.networks.weights import read_weights
+    from steelquant.segmentation.reach import limit_reach
+    from steelquant.segmentation.torch_engine import TorchEngine
+
     network, metadata = read_weights(weights)
     limit_reach(network, metadata.crop_px)
-    return TorchEngine(network, metadata, place), metadata
+    return TorchEngine(network, metadata, torch.device(device))
+
+
+def _load_openvino(weights: Path, device: str) -> Engine:
+    from steelquant.segmentation.openvino_engine import OpenVinoEngine, exported
+
+    return OpenVinoEngine(exported(weights), device)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

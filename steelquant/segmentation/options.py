@@ -26,6 +26,7 @@ class SegmentOptions:
     output: Path
     weights: Path | None
     device: str
+    engine: str
     tile: int | None
     overlap: float | None
     scale: float

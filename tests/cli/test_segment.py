@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 from steelquant.cli import app
 from steelquant.networks.weights import read_weights
-from steelquant.segmentation.engine import TorchEngine, load_engine
+from steelquant.segmentation.engine import load_engine
+from steelquant.segmentation.openvino_engine import OpenVinoEngine
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ def test_damaged_weights_are_one_line(run, micrographs, tmp_path, content):
 
 
 def test_ctrl_c_shows_what_is_done_and_leaves_130(run, micrographs, monkeypatch):
-    predict, calls = TorchEngine.predict, []
+    predict, calls = OpenVinoEngine.predict, []
 
     def interrupted(self, tiles):
         calls.append(1)
@@ -230,7 +231,7 @@ def test_ctrl_c_shows_what_is_done_and_leaves_130(run, micrographs, monkeypatch)
             raise KeyboardInterrupt
         return predict(self, tiles)
 
-    monkeypatch.setattr(TorchEngine, "predict", interrupted)
+    monkeypatch.setattr(OpenVinoEngine, "predict", interrupted)
     result = run("micrographs")
     assert result.exit_code == 130
     assert "interrupted after 1 of 2 images" in result.stdout

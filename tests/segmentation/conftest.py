@@ -21,6 +21,7 @@ class ThresholdEngine:
     """Dark is pearlite: the logit of class 1 is ``(128 - green) / 16``, that of class 0 is 0."""
 
     name = "threshold"
+    version = "1"
 
     def __init__(self, device: str = "cpu", most_px: float = float("inf")) -> None:
         self.device = device
@@ -78,7 +79,7 @@ def threshold_run(
 ) -> Callable[..., SegmentationRun]:
     """``segment`` with the threshold engine in place of a network."""
 
-    def load(path: Path, device: str) -> tuple[ThresholdEngine, WeightsMetadata]:
+    def load(path: Path, *_: object) -> tuple[ThresholdEngine, WeightsMetadata]:
         return engine, read_metadata(path)
 
     monkeypatch.setattr(pipeline, "load_engine", load)

@@ -16,8 +16,9 @@ from steelquant.networks import build
 from steelquant.networks.registry import model_info
 from steelquant.networks.weights import WeightsMetadata, find_weights
 from steelquant.segmentation.blocks import BlockedDeepLab
-from steelquant.segmentation.engine import TorchEngine, load_engine
+from steelquant.segmentation.engine import load_engine
 from steelquant.segmentation.predict import Predictor, Tiling, choose_tiling
+from steelquant.segmentation.torch_engine import TorchEngine
 
 
 @pytest.fixture(autouse=True)

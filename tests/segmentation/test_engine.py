@@ -11,10 +11,12 @@ from steelquant.errors import UsageError
 from steelquant.networks import build
 from steelquant.networks.registry import model_info
 from steelquant.networks.weights import WeightsMetadata, write_weights
+from steelquant.segmentation import device
 from steelquant.segmentation.device import resolve_device
-from steelquant.segmentation.engine import TorchEngine, load_engine
+from steelquant.segmentation.engine import load_engine
 from steelquant.segmentation.folding import fold_batch_norms
 from steelquant.segmentation.predict import Predictor, Tiling, choose_tiling
+from steelquant.segmentation.torch_engine import TorchEngine
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +126,7 @@ def test_only_lack_of_memory_becomes_a_memory_error(message, kind):
 def test_weights_from_a_file_run_as_the_network_they_came_from(tmp_path, texture):
     network = _trained("mobilenetv2")
     write_weights(tmp_path / "w.safetensors", network, WeightsMetadata("mobilenetv2"))
-    engine, metadata = load_engine(tmp_path / "w.safetensors", "cpu")
+    engine, metadata = load_engine(tmp_path / "w.safetensors", "cpu", "torch")
     assert metadata.model == "mobilenetv2"
     tiles = texture(64, 64)[None]
     with torch.inference_mode():
@@ -134,7 +136,7 @@ def test_weights_from_a_file_run_as_the_network_they_came_from(tmp_path, texture
     np.testing.assert_allclose(engine.predict(tiles), expected, atol=0.02 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", ""])
+@pytest.mark.parametrize("name", ["gpu:0", "gpus", "cuda:", "cuda:x", "CPU", "vulkan", ""])
 def test_a_device_that_means_nothing_is_refused(name):
     with pytest.raises(UsageError, match="--device is auto, cpu, cuda"):
         resolve_device(name)
@@ -143,17 +145,18 @@ def test_a_device_that_means_nothing_is_refused(name):
 def test_devices_that_are_not_there_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert resolve_device("auto") == torch.device("cpu")
+    assert resolve_device("auto") == "cpu"
     for name in ("cuda", "cuda:1", "mps"):
         with pytest.raises(UsageError, match=f"--device {name}.*use --device cpu"):
             resolve_device(name)
 
 
 def test_a_gpu_beyond_those_there_are_is_refused(monkeypatch):
+    monkeypatch.setattr(device, "may_have_torch_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda:0")
-    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    assert resolve_device("auto") == resolve_device("cuda") == "cuda:0"
+    assert resolve_device("cuda:1") == "cuda:1"
     with pytest.raises(UsageError, match=r"2 GPU\(s\)"):
         resolve_device("cuda:2")
 

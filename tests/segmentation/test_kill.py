@@ -31,7 +31,7 @@ class Slow(ThresholdEngine):
         time.sleep(0.005)
         return super().predict(tiles)
 
-pipeline.load_engine = lambda path, device: (Slow(), read_metadata(path))
+pipeline.load_engine = lambda path, *_: (Slow(), read_metadata(path))
 print("ready", flush=True)
 run = segment(sys.argv[2], output=sys.argv[3], weights=sys.argv[4], probabilities=True)
 sys.exit(len(run.failed))

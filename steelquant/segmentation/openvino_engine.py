@@ -1,0 +1,162 @@
+"""OpenVINO as an engine: the fastest on processors, and for Intel's GPUs and NPUs. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelquant import __version__
+from steelquant.errors import UsageError
+from steelquant.micrograph.files import sha256_of
+from steelquant.segmentation.engine_cache import ExportedNetwork, find_export, keep_export
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_DECIDING_CODE = (
+    "networks/*.py",
+    "segmentation/reach.py",
+    "segmentation/folding.py",
+    "segmentation/openvino_export.py",
+)
+_DECIDING_PACKAGES = ("openvino", "torch", "segmentation-models-pytorch")
+
+_OUT_OF_MEMORY = (
+    "bad_alloc",
+    "out of memory",
+    "out_of_memory",
+    "out_of_resources",
+    "cl_mem_object_allocation",
+)
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would tell a web service of every start."""
+    if "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules:
+        modules: dict[str, Any] = sys.modules
+        modules["openvino_telemetry"] = None  # OpenVINO goes on with a stub that sends nothing
+        try:
+            import openvino
+        finally:
+            del modules["openvino_telemetry"]
+    import openvino
+
+    return openvino
+
+
+@cache
+def openvino_core() -> Any:
+    """Return the one access to OpenVINO's devices in this process."""
+    return import_openvino().Core()
+
+
+class OpenVinoEngine:
+    """OpenVINO: one tile at a time, compiled for its size, in float32 on the processor.
+
+    A network compiled for one size is a little faster than one for any size and takes half the memory;
+    compiling takes a tenth of a second, and the tiles of a field, mostly of a run, have one size.
+
+    Parameters
+    ----------
+    network
+        What to run.
+    device
+        ``cpu``, ``gpu``, ``gpu.N`` or ``npu``.
+
+    Raises
+    ------
+    UsageError
+        If OpenVINO finds no such device.
+    """
+
+    name = "openvino"
+
+    def __init__(self, network: ExportedNetwork, device: str) -> None:
+        core = openvino_core()
+        there = ["cpu"] if device == "cpu" else [name.lower() for name in core.available_devices]
+        if not any(name == device or name.startswith(f"{device}.") for name in there):
+            raise UsageError(f"--device {device}: OpenVINO finds only {', '.join(there)}; use --device cpu")
+        self.version = metadata.version("openvino")
+        self.device = device
+        self._network = None if device == "cpu" else network
+        openvino = import_openvino()
+        constants = openvino.Tensor(np.frombuffer(network.constants, np.uint8))
+        self._model = core.read_model(network.graph.decode(), constants)
+        self._request: Any = None
+        self._size_px: tuple[int, int] | None = None
+
+    def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the logits of a batch; see :class:`steelquant.segmentation.engine.Engine`."""
+        try:
+            return np.concatenate([self._run(tile[None]) for tile in tiles])
+        except RuntimeError as error:
+            if not any(word in str(error).lower() for word in _OUT_OF_MEMORY):
+                raise
+            problem = str(error).strip().splitlines()[-1]
+        self._request = self._size_px = None
+        raise MemoryError(problem)
+
+    def on_cpu(self) -> OpenVinoEngine | None:
+        """Return the same network on the CPU; None if it is there already."""
+        return None if self._network is None else OpenVinoEngine(self._network, "cpu")
+
+    def _run(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+        size_px = tile.shape[1:3]
+        if size_px != self._size_px:
+            self._request = self._size_px = None  # the memory of the last size goes before the next is taken
+            self._model.reshape(list(tile.shape))
+            compiled = openvino_core().compile_model(self._model, self.device.upper(), _settings(self.device))
+            self._request = compiled.create_infer_request()
+            self._size_px = size_px
+        shared = import_openvino().Tensor(np.ascontiguousarray(tile), shared_memory=True)
+        self._request.infer([shared], share_outputs=True)
+        return np.array(self._request.get_output_tensor(0).data, np.float32)
+
+
+def _settings(device: str) -> dict[str, Any]:
+    """Return what OpenVINO must know of a device.
+
+    On processors with bfloat16 it would use that unasked, and one label in hundreds would change. Pinned
+    threads of two processes would meet on the same cores.
+    """
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if device == "cpu":
+        settings |= {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+        if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(threads) > 0:
+            settings["INFERENCE_NUM_THREADS"] = int(threads)
+    return settings
+
+
+def exported(weights: Path) -> ExportedNetwork:
+    """Return the export of a weight file: kept from an earlier start, or made now with PyTorch, and kept.
+
+    Raises
+    ------
+    FileError
+        If the weight file cannot be used.
+    """
+    openvino_core()  # where OpenVINO is damaged, nothing need be exported
+    origin = {"weights": sha256_of(weights), **_makers()}
+    network = find_export(origin)
+    if network is None:
+        from steelquant.segmentation.openvino_export import export_weights
+
+        network = export_weights(weights)
+        keep_export(origin, network)
+    return network
+
+
+def _makers() -> dict[str, str]:
+    """Return the versions that an export depends on, and the hash of our own code behind it."""
+    code = hashlib.sha256()
+    for pattern in _DECIDING_CODE:
+        for path in sorted(_PACKAGE.glob(pattern)):
+            code.update(path.name.encode() + path.read_bytes())
+    versions = {name: metadata.version(name) for name in _DECIDING_PACKAGES}
+    return {"steelquant": __version__, "code": code.hexdigest(), **versions}
