@@ -25,7 +25,9 @@ def quantify(
     images: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where --html looks for micrographs that are no longer at their place."
+            metavar="DIR",
+            help="Where micrographs are looked for that are no longer at their place, and those of masks "
+            "made elsewhere; without its micrograph a mask has no grain size.",
         ),
     ] = None,
     rois: Annotated[
@@ -57,6 +59,30 @@ def quantify(
     smallest_feature: Annotated[
         int, typer.Option(metavar="PX", help="Features of fewer pixels are not counted as features.")
     ] = 1,
+    axis: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DEGREES",
+            help="Deformation axis for banding and elongation, counter-clockwise from the horizontal.",
+            show_default="estimated in each field",
+        ),
+    ] = None,
+    grains: Annotated[
+        bool,
+        typer.Option(
+            help="Look for ferrite grains and lamellae in the micrographs; without, masks alone are "
+            "measured, in a tenth of the time."
+        ),
+    ] = True,
+    boundary_threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Strength in noise units from which a dark line bounds a grain: higher where stains pass "
+            "for boundaries, lower where boundaries are lost.",
+            show_default="each field's own",
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(help="Processes to measure in; 0: all cores where it is worth it.")
     ] = 0,
@@ -64,7 +90,7 @@ def quantify(
         bool, typer.Option("--json", help="Print one JSON document instead of the table.")
     ] = False,
 ) -> None:
-    """Measure phase fractions, their fineness and their features, with uncertainty, and write a report."""
+    """Measure phases, grain size, banding and features, with uncertainty, and write a report."""
     from steelquant.cli.quantify_view import progress_bar, show_results
     from steelquant.stereology import quantify as run_quantify
 
@@ -79,6 +105,9 @@ def quantify(
             specimen=specimen,
             limits=limits,
             smallest_feature_px=smallest_feature,
+            axis_deg=axis,
+            finds_grains=grains,
+            boundary_threshold=boundary_threshold,
             workers=workers,
             on_field=on_field,
         )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from steelquant.stereology import Quantification
     from steelquant.stereology.summary import SpecimenResult
 
-_CARBON = "Carbon (wt%)"
+_CARBON, _GRAIN_SIZE = "Carbon (wt%)", "Grain size G (–)"
+_MOST_WARNED_FIELDS = 5
 
 
 @contextlib.contextmanager
@@ -60,6 +61,8 @@ def show_results(result: Quantification, output: Path, further: Sequence[Path], 
         return
     out = console()
     out.print(_table(result))
+    for line in _remarks(result):
+        out.print(line, markup=False, style="dim", highlight=False)
     failed = f"; {_count(len(result.failures), 'mask')} failed" if result.failures else ""
     written = ", ".join(map(str, (output, *further)))
     out.print(f"{_count(len(result.fields), 'field')} measured{failed}; report in {written}", markup=False)
@@ -76,6 +79,7 @@ def _table(result: Quantification) -> Table:
 
     main = result.quantities[0].name
     has_carbon = any(quantity.name == _CARBON for quantity in result.quantities)
+    has_grains = any(specimen.grains is not None for specimen in result.specimens)
     has_verdict = any(specimen.verdict is not None for specimen in result.specimens)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("specimen", overflow="fold")
@@ -84,9 +88,10 @@ def _table(result: Quantification) -> Table:
     table.add_column("%RA", justify="right", no_wrap=True)
     if has_carbon:
         table.add_column("carbon wt%", justify="right", no_wrap=True)
+    if has_grains:
+        table.add_column("grain size G", justify="right", no_wrap=True)
     if has_verdict:
         table.add_column("verdict", no_wrap=True)
-    table.add_column("warnings", overflow="fold")
     for specimen in result.specimens:
         estimates = specimen.estimates
         accuracy = estimates[main].relative_accuracy_percent
@@ -94,9 +99,11 @@ def _table(result: Quantification) -> Table:
         row.append("–" if accuracy is None else f"{accuracy:.1f}")
         if has_carbon:
             row.append(_with_interval(specimen, _CARBON, 3))
+        if has_grains:
+            row.append(_with_interval(specimen, _GRAIN_SIZE, 1))
         if has_verdict:
             row.append(str(specimen.verdict or ""))
-        table.add_row(Text(specimen.name), *row, Text("; ".join(_warnings(specimen))))
+        table.add_row(Text(specimen.name), *row)
     return table
 
 
@@ -108,9 +115,20 @@ def _with_interval(specimen: SpecimenResult, quantity: str, digits: int) -> str:
     return f"{found.mean:.{digits}f}{interval}"
 
 
-def _warnings(specimen: SpecimenResult) -> list[str]:
-    """Return the specimen's remarks, and how many fields have warnings of their own."""
-    warned = [field for field in specimen.fields if field.warnings]
-    if len(warned) == 1:
-        return [*specimen.remarks, f"{warned[0].source.name}: {'; '.join(warned[0].warnings)}"]
-    return [*specimen.remarks, *([f"{len(warned)} fields with warnings, see the report"] if warned else [])]
+def _remarks(result: Quantification) -> Iterator[str]:
+    """Yield each remark once, with the specimens that it concerns, and what single fields warn of."""
+    concerned: dict[str, list[str]] = {}
+    for specimen in result.specimens:
+        found = list(specimen.remarks)
+        if specimen.grains is not None:
+            found += [f"grain size: {remark}" for remark in specimen.grains.remarks]
+        for remark in found:
+            concerned.setdefault(remark, []).append(specimen.name)
+    for remark, names in concerned.items():
+        is_all = len(names) == len(result.specimens) > 1
+        yield f"{'all specimens' if is_all else ', '.join(names)}: {remark}"
+    warned = [field for field in result.fields if field.warnings]
+    for field in warned[:_MOST_WARNED_FIELDS]:
+        yield f"{field.source.name}: {'; '.join(field.warnings)}"
+    if len(warned) > _MOST_WARNED_FIELDS:
+        yield f"{len(warned) - _MOST_WARNED_FIELDS} more fields with warnings, see the report"

@@ -10,15 +10,29 @@ if TYPE_CHECKING:
 
 __all__ = ["report_files", "write_report"]
 
-_CSV_TITLES = ("specimens", "fields", "features", "distributions", "comparison", "limits", "provenance")
+_CSV_TITLES = (
+    "specimens",
+    "fields",
+    "grain_size",
+    "grains",
+    "features",
+    "distributions",
+    "sizes",
+    "shapes",
+    "spheres",
+    "orientation",
+    "banding",
+    "comparison",
+    "limits",
+    "provenance",
+)
 
 
 def report_files(output: Path) -> list[Path]:
     """Return the files that :func:`write_report` writes: the Excel file and, named after it, the others.
 
-    For ``report.xlsx`` these are ``report.json`` and ``report.specimens.csv``, ``report.fields.csv``,
-    ``report.features.csv``, ``report.distributions.csv``, ``report.comparison.csv``,
-    ``report.limits.csv`` and ``report.provenance.csv``.
+    For ``report.xlsx`` these are ``report.json`` and one CSV file per table: ``report.specimens.csv``,
+    ``report.fields.csv``, ``report.grain_size.csv`` and so on.
     """
     beside = [output.with_suffix(f".{title}.csv") for title in _CSV_TITLES]
     return [output, output.with_suffix(".json"), *beside]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openpyxl.chart import BarChart, Reference
+from openpyxl.chart import BarChart, LineChart, Reference
 from openpyxl.chart.axis import ChartLines
 from openpyxl.chart.data_source import NumDataSource, NumRef
 from openpyxl.chart.error_bar import ErrorBars
@@ -78,8 +78,9 @@ def grouped_bars(
     *,
     columns: tuple[int, int],
     groups: list[tuple[str, int, int]],
+    fit_column: int | None = None,
 ) -> BarChart:
-    """Return a bar chart of several series that share their categories.
+    """Return a bar chart of several series that share their categories, each with its fit as a line.
 
     Parameters
     ----------
@@ -91,6 +92,8 @@ def grouped_bars(
         One-based columns of categories and values.
     groups
         Name, first and last row of each series.
+    fit_column
+        One-based column of the fits; None draws none.
     """
     chart = _bar_chart(titles[0], titles[1])
     chart.x_axis.title = _title(titles[2], 800)
@@ -101,12 +104,27 @@ def grouped_bars(
     _, first, last = groups[0]
     chart.set_categories(Reference(sheet, columns[0], first, columns[0], last))
     chart.gapWidth = 30
+    if fit_column is not None:
+        chart += _lines(sheet, fit_column, groups)
     if len(groups) == 1:
         chart.legend = None
     else:
         chart.legend.position = "t"
         chart.legend.txPr = _text(800)
     return chart
+
+
+def _lines(sheet: Worksheet, column: int, groups: list[tuple[str, int, int]]) -> LineChart:
+    lines = LineChart()
+    for (name, first, last), colour in zip(groups, SERIES_COLOURS, strict=False):
+        series = SeriesFactory(
+            Reference(sheet, column, first, column, last), title=clean_text(f"{name}, fit")
+        )
+        series.spPr = GraphicalProperties(ln=LineProperties(solidFill=colour, w=15875))
+        series.smooth = True
+        series.marker.symbol = "none"
+        lines.series.append(series)
+    return lines
 
 
 def _bar_chart(title: str, unit: str) -> BarChart:
@@ -120,6 +138,7 @@ def _bar_chart(title: str, unit: str) -> BarChart:
     lines = GraphicalProperties(ln=LineProperties(solidFill=RULE, w=6350))
     chart.y_axis.majorGridlines = ChartLines(spPr=lines)
     chart.x_axis.txPr = _text(800, turn=45)
+    chart.x_axis.number_format = "0.0#"
     chart.y_axis.scaling.min = 0
     chart.y_axis.number_format = "General"
     chart.graphical_properties = GraphicalProperties(ln=LineProperties(noFill=True))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openpyxl import Workbook
-from openpyxl.chart import BarChart
 from openpyxl.drawing.image import Image
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.pagebreak import Break
@@ -18,7 +17,7 @@ from steelquant.errors import FileError
 from steelquant.micrograph.files import atomic_write
 from steelquant.micrograph.provenance import machine, utc_now, versions
 from steelquant.reports.bulk import Block, save_with_rows
-from steelquant.reports.charts import SERIES_COLOURS, bars_with_interval, grouped_bars
+from steelquant.reports.chart_places import add_charts
 from steelquant.reports.figures import thumbnail
 from steelquant.reports.parameters import parameters
 from steelquant.reports.sheets import (
@@ -43,16 +42,12 @@ if TYPE_CHECKING:
 MOST_OVERLAYS = 60
 """Fields shown on the sheet Overlays; more would make a file that mail programs refuse."""
 
-_MOST_BARS = 60
 _OVERLAYS_PER_ROW, _OVERLAY_ROWS_PER_PAGE = 4, 3
 _OVERLAY_PX = (320, 240)
 _OVERLAY_DETAIL = 2
 """Pixels of an overlay's picture per pixel of its place, for a look at it enlarged."""
 
 _POINTS_PER_PIXEL = 0.75
-_CHART_HEIGHT_CM = 8.6
-_CM_PER_WIDTH = 0.197
-"""Of a unit of column width: 7 px and the share of a cell's margin, at 96 dpi."""
 
 _PARAMETER_COLUMNS = (("Parameter", 32.0), ("Value", 64.0), ("Meaning", 56.0))
 _ALWAYS_THERE = ("Specimens", "Fields", "Features")
@@ -90,7 +85,7 @@ def write_excel(path: Path, result: Quantification, tables: tuple[Table, ...]) -
         elif rows or table.title in _ALWAYS_THERE:
             sheet = add_table_sheet(workbook, table, len(rows))
             blocks[sheet.title] = Block(2, rows, table.row_height)
-    _add_charts(workbook, summary, chart_row, rows_of)
+    add_charts(workbook, summary, chart_row, rows_of)
     _add_overlays(workbook, result)
     _add_parameters(workbook, result, tables)
     if last is not None:
@@ -98,40 +93,6 @@ def write_excel(path: Path, result: Quantification, tables: tuple[Table, ...]) -
         blocks[sheet.title] = Block(row, rows_of[last.title], last.row_height)
     with atomic_write(path) as temporary:
         save_with_rows(workbook, temporary, blocks)
-
-
-def _add_charts(workbook: Workbook, summary: Worksheet, row: int, rows_of: dict[str, list[Row]]) -> None:
-    """Put the chart of the main phase per field and that of the sizes side by side."""
-    fields, sheet = rows_of["Fields"], workbook["Fields"]
-    shown = min(len(fields), _MOST_BARS)
-    name = str(sheet.cell(1, 3).value)
-    title = f"{name.split(' (')[0]} per field, 95 % interval of the field"
-    if shown < len(fields):
-        title += f" (first {shown} of {len(fields)})"
-    chart = bars_with_interval(sheet, title, name, columns=(2, 3, 4), rows=(2, shown + 1))
-    widths = [summary.column_dimensions[get_column_letter(n)].width for n in range(1, summary.max_column + 1)]
-    middle = next(n for n in range(1, len(widths)) if 2 * sum(widths[: n + 1]) > sum(widths))
-    _resize(chart, sum(widths[:middle]))
-    summary.add_chart(chart, f"A{row}")
-    sizes = rows_of.get("Distributions", [])
-    if not sizes:
-        return
-    phase = sizes[0][1]
-    groups: dict[str, tuple[int, int]] = {}
-    for number, size in enumerate(sizes, start=2):
-        if size[1] == phase:
-            first, _ = groups.setdefault(str(size[0]), (number, number))
-            groups[str(size[0])] = (first, number)
-    of_each = [(name, first, end) for name, (first, end) in groups.items()][: len(SERIES_COLOURS)]
-    titles = (f"Size of {phase} features", "Number (%)", "Equivalent diameter (µm)")
-    chart = grouped_bars(workbook["Distributions"], titles, columns=(3, 7), groups=of_each)
-    _resize(chart, sum(widths[middle:]))
-    summary.add_chart(chart, f"{get_column_letter(middle + 1)}{row}")
-
-
-def _resize(chart: BarChart, width: float) -> None:
-    # openpyxl takes any number; its stubs know whole ones alone.
-    chart.width, chart.height = _CM_PER_WIDTH * width, _CHART_HEIGHT_CM  # type: ignore[assignment]
 
 
 def _add_overlays(workbook: Workbook, result: Quantification) -> None:

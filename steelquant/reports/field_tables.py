@@ -1,11 +1,9 @@
-"""The tables by field and feature, and where each field comes from."""
+"""The table by field, and where each field comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from steelquant.reports.table import FIELD, SPECIMEN, Cell, Column, Row, Table, text_column
 from steelquant.stereology.phases import THRESHOLDS
@@ -14,130 +12,179 @@ from steelquant.stereology.quantity import label_of
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
     from steelquant.stereology.quantify import Quantification
+    from steelquant.stereology.quantity import Quantity
+
+
+Cells = Callable[["FieldResult"], Sequence[Cell]]
+"""What a field has in a group of columns."""
 
 
 def fields_table(result: Quantification) -> Table:
-    """Return one row per field: every quantity, counts, sizes and what to know of the field."""
+    """Return one row per field: what the Summary shows, every other quantity, and how it was measured."""
     names = {field.source.name: specimen.name for specimen in result.specimens for field in specimen.fields}
     phases = _feature_phases(result)
-    has_sensitivity = any(field.sensitivity is not None for field in result.fields)
-    main = phases[0] if phases else ""
-    quantities = result.quantities
+    main, *others = result.quantities
+    shown = [_main(main, phases[0] if phases else ""), *(_one(item) for item in others if item.is_on_page)]
+    shown.append(_SCALE)
+    if result.settings.finds_grains:
+        shown.append(_BOUNDARIES)
+    hidden = [_one(item) for item in others if not item.is_on_page]
+    hidden += [_counts(phase) for phase in phases] + [_SIZE]
+    if any(field.sensitivity is not None for field in result.fields):
+        hidden.append(_SENSITIVITY)
+    hidden += [_in_pixels(phase) for phase in phases] + [_neighbours(phase) for phase in phases]
+    if result.settings.finds_grains:
+        hidden += [_BOUNDARY_SEARCH, _LAMELLAE]
+    groups = [*shown, *hidden]
 
     def rows() -> Iterator[Row]:
         for field in result.fields:
-            interval = field.intervals.get(main)
-            ci95 = None if interval is None or interval.ci95 is None else 100 * interval.ci95
-            row: list[Cell] = [names[field.source.name], field.source.name]
-            row += [quantities[0].value(field), ci95]
-            row += [quantity.value(field) for quantity in quantities[1:]]
-            row += [field.pixel_size_um, field.calibration.source, field.counted_area_mm2]
-            for phase in phases:
-                measures = field.phases.get(phase)
-                row += [None, None] if measures is None else [measures.feature_count, measures.cut_count]
-            row += [
-                field.width_px,
-                field.height_px,
-                100 * field.excluded_px / (field.width_px * field.height_px),
-            ]
-            if has_sensitivity:
-                row += [
-                    None if v is None else 100 * v for v in field.sensitivity or (None,) * len(THRESHOLDS)
-                ]
-            for phase in phases:
-                row += _in_pixels(field, phase)
-            yield [*row, "; ".join(field.warnings)]
+            cells = [cell for _, of_field in groups for cell in of_field(field)]
+            yield [names[field.source.name], field.source.name, *cells, "; ".join(field.warnings)]
 
-    columns = [SPECIMEN, FIELD]
-    columns.append(Column(quantities[0].name, quantities[0].number_format))
-    columns.append(Column(f"{label_of(main)} 95 % CI ± (%)", "0.00"))
-    columns += [Column(quantity.name, quantity.number_format) for quantity in quantities[1:]]
-    columns += [
+    columns = [column for group, _ in groups for column in group]
+    return Table(
+        "Fields",
+        (SPECIMEN, FIELD, *columns, text_column("Warnings", 80)),
+        rows,
+        printed_columns=2 + sum(len(group) for group, _ in shown),
+    )
+
+
+Group = tuple[list[Column], Cells]
+
+
+def _main(quantity: Quantity, phase: str) -> Group:
+    def cells(field: FieldResult) -> Sequence[Cell]:
+        interval = field.intervals.get(phase)
+        ci95 = None if interval is None or interval.ci95 is None else 100 * interval.ci95
+        return quantity.value(field), ci95
+
+    return [
+        Column(quantity.name, quantity.number_format),
+        Column(f"{label_of(phase)} 95 % CI ± (%)", "0.00"),
+    ], cells
+
+
+def _one(quantity: Quantity) -> Group:
+    return [Column(quantity.name, quantity.number_format)], lambda field: (quantity.value(field),)
+
+
+_SCALE: Group = (
+    [
         Column("Scale (µm/px)", "0.0000"),
         text_column("Scale from", 28),
         Column("Counted area (mm²)", "0.0000"),
-    ]
-    printed = len(columns) - 2
-    for phase in phases:
-        columns += [Column(f"{label_of(phase)} features (count)", "#,##0")]
-        columns += [Column(f"{label_of(phase)} features cut (count)", "#,##0")]
-    columns += [Column("Width (px)", "#,##0"), Column("Height (px)", "#,##0"), Column("Excluded (%)", "0.00")]
-    if has_sensitivity:
-        columns += [Column(f"Pearlite at probability {limit:g} (%)", "0.00") for limit in THRESHOLDS]
-    for phase in phases:
-        label = label_of(phase)
-        columns += [Column(f"{label} {what}", "#,##0.0") for what in _PIXEL_MEASURES]
-    return Table("Fields", (*columns, text_column("Warnings", 80)), rows, printed_columns=printed)
+    ],
+    lambda field: (field.pixel_size_um, field.calibration.source, field.counted_area_mm2),
+)
 
 
-_PIXEL_MEASURES = ("mean intercept (px)", "mean free path (px)", "mean area (px²)")
+def _boundaries(field: FieldResult) -> str:
+    """Say how grain boundaries were judged, or why there are none."""
+    if field.grains is None:
+        return field.grains_reason
+    verdict = field.grains.search.verdict
+    return verdict if field.grains.counts else f"{verdict}: left out of the mean"
 
 
-def _in_pixels(field: FieldResult, phase: str) -> list[Cell]:
-    found = field.phases.get(phase)
-    if found is None:
-        return [None] * len(_PIXEL_MEASURES)
-    return [found.mean_intercept_px, found.mean_free_path_px, found.mean_area_px2]
+_BOUNDARIES: Group = ([text_column("Grain boundaries", 30)], lambda field: (_boundaries(field),))
+
+
+def _counts(phase: str) -> Group:
+    label = label_of(phase)
+
+    def cells(field: FieldResult) -> Sequence[Cell]:
+        found = field.phases.get(phase)
+        return (None, None) if found is None else (found.feature_count, found.cut_count)
+
+    return [
+        Column(f"{label} features (count)", "#,##0"),
+        Column(f"{label} features cut (count)", "#,##0"),
+    ], cells
+
+
+_SIZE: Group = (
+    [Column("Width (px)", "#,##0"), Column("Height (px)", "#,##0"), Column("Excluded (%)", "0.00")],
+    lambda field: (
+        field.width_px,
+        field.height_px,
+        100 * field.excluded_px / (field.width_px * field.height_px),
+    ),
+)
+
+_SENSITIVITY: Group = (
+    [Column(f"Pearlite at probability {limit:g} (%)", "0.00") for limit in THRESHOLDS],
+    lambda field: [None if v is None else 100 * v for v in field.sensitivity or (None,) * len(THRESHOLDS)],
+)
+
+
+def _in_pixels(phase: str) -> Group:
+    def cells(field: FieldResult) -> Sequence[Cell]:
+        found = field.phases.get(phase)
+        if found is None:
+            return (None,) * 3
+        return found.mean_intercept_px, found.mean_free_path_px, found.mean_area_px2
+
+    label = label_of(phase)
+    return [
+        Column(f"{label} mean intercept (px)", "#,##0.0"),
+        Column(f"{label} mean free path (px)", "#,##0.0"),
+        Column(f"{label} mean area (px²)", "#,##0.0"),
+    ], cells
+
+
+def _neighbours(phase: str) -> Group:
+    def cells(field: FieldResult) -> Sequence[Cell]:
+        texture = field.textures.get(phase)
+        return (None, "") if texture is None else (texture.neighbours.p_value, texture.neighbours.arrangement)
+
+    label = label_of(phase)
+    return [Column(f"{label} neighbour p (–)", "0.0000"), text_column(f"{label} arrangement", 16)], cells
+
+
+def _boundary_search(field: FieldResult) -> Sequence[Cell]:
+    if field.grains is None:
+        return (None,) * len(_BOUNDARY_SEARCH[0])
+    found, size = field.grains.search, field.pixel_size_um
+    return (
+        found.threshold,
+        100 * found.threshold_contrast,
+        100 * found.bridged_fraction,
+        found.longest_gap_px,
+        None if size is None else found.longest_gap_px * size,
+        found.smallest_grain_px,
+        found.pits,
+        found.sensitivity,
+    )
+
+
+_BOUNDARY_SEARCH: Group = (
+    [
+        Column("Boundary threshold (noise units)", "0.00"),
+        Column("Boundary threshold (% of brightness)", "0.00"),
+        Column("Boundary length closed (%)", "0.0"),
+        Column("Longest gap closed (px)", "0.0"),
+        Column("Longest gap closed (µm)", "0.00"),
+        Column("Smallest grain (px)", "#,##0"),
+        Column("Etching pits filled (count)", "#,##0"),
+        Column("G falls by threshold × 1.56 (–)", "0.00"),
+    ],
+    _boundary_search,
+)
+
+
+def _lamellae(field: FieldResult) -> str:
+    if field.spacing is None:
+        return field.grains_reason or ("" if field.pixel_size_um is not None else "not calibrated")
+    return field.spacing.reason or f"resolved, {field.spacing.circles} circles"
+
+
+_LAMELLAE: Group = ([text_column("Lamellae", 40)], lambda field: (_lamellae(field),))
 
 
 def _feature_phases(result: Quantification) -> list[str]:
     return list(dict.fromkeys(name for field in result.fields for name in field.features))
-
-
-def features_table(result: Quantification) -> Table:
-    """Return one row per feature of every field."""
-
-    def rows() -> Iterator[Row]:
-        for specimen in result.specimens:
-            for field in specimen.fields:
-                for phase in field.features:
-                    yield from _feature_rows(specimen.name, field, phase)
-
-    columns = (
-        SPECIMEN,
-        FIELD,
-        text_column("Phase", 10),
-        Column("Feature (number)", "0"),
-        Column("Area (µm²)", "#,##0.00"),
-        Column("Equivalent diameter (µm)", "0.00"),
-        Column("Perimeter (µm)", "0.00"),
-        Column("Major axis (µm)", "0.00"),
-        Column("Minor axis (µm)", "0.00"),
-        Column("Feret max (µm)", "0.00"),
-        Column("Feret min (µm)", "0.00"),
-        Column("Eccentricity (–)", "0.000"),
-        Column("Solidity (–)", "0.000"),
-        Column("Orientation (°)", "0.0"),
-        Column("Area (px)", "#,##0"),
-        Column("Centroid x (px)", "0.0"),
-        Column("Centroid y (px)", "0.0"),
-        text_column("Cut by frame", 10),
-        text_column("Cut by excluded", 10),
-    )
-    return Table("Features", columns, rows, most_sheet_rows=200_000)
-
-
-def _feature_rows(specimen: str, field: FieldResult, phase: str) -> Iterator[Row]:
-    found, size = field.features[phase], field.pixel_size_um
-    if size is None:
-        lengths = [[None] * found.count] * 7
-    else:
-        in_pixels = (
-            found.equivalent_diameter_px,
-            found.perimeter_px,
-            found.axis_major_px,
-            found.axis_minor_px,
-            found.feret_max_px,
-            found.feret_min_px,
-        )
-        lengths = [(found.area_px * size**2).tolist(), *((values * size).tolist() for values in in_pixels)]
-    pixels = (found.eccentricity, found.solidity, found.orientation_deg, found.area_px)
-    places = (found.centroid_x_px, found.centroid_y_px)
-    cut = (np.where(flags, "yes", "no").tolist() for flags in (found.touches_edge, found.touches_excluded))
-    for values in zip(
-        found.label.tolist(), *lengths, *(v.tolist() for v in (*pixels, *places)), *cut, strict=True
-    ):
-        yield (specimen, field.source.name, phase, *values)
 
 
 def files_table(result: Quantification) -> Table:
@@ -146,12 +193,13 @@ def files_table(result: Quantification) -> Table:
     def rows() -> Iterator[Row]:
         for field in result.fields:
             source = field.source
+            micrograph = field.micrograph_path or source.image_path
             changed = source.mask_sha256 is not None and source.mask_sha256 != field.mask_sha256
             yield (
                 source.name,
-                str(source.image_path or ""),
-                None if source.image_path is None else source.image_page + 1,
-                source.image_sha256 or "",
+                str(micrograph or ""),
+                None if micrograph is None else source.image_page + 1,
+                field.micrograph_sha256 or source.image_sha256 or "",
                 str(source.mask_path),
                 field.mask_sha256,
                 "changed since segment"

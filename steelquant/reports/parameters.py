@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steelquant import __version__
+from steelquant.reports.grain_tables import grain_method, span
 from steelquant.stereology.carbon import ASSUMPTIONS
+from steelquant.stereology.duplex import AREA_OF_OUTLIERS, BIMODAL_APART, COARSER_BY, WIDE_RANGE
 from steelquant.stereology.features import CONNECTIVITY
+from steelquant.stereology.grain_size import GRAINS_IN_ALL, GRAINS_PER_FIELD
 from steelquant.stereology.phases import EDGE_RULE, GRID_POINTS_PER_SIDE, THRESHOLDS
 from steelquant.stereology.quantities import CARBON
 from steelquant.stereology.statistics import CONFIDENCE
@@ -46,6 +49,64 @@ def _options(result: Quantification) -> Iterator[Parameter]:
     yield Parameter("limits", None if result.limits is None else str(result.limits), "table of limits")
     smallest = settings.smallest_feature_px
     yield Parameter("smallest feature (px)", smallest, "features of fewer pixels are not counted as features")
+    axis = settings.axis_deg
+    yield Parameter(
+        "deformation axis (°)", axis, "given, counter-clockwise from the horizontal; empty: estimated"
+    )
+    yield from _grains(result)
+
+
+def _grains(result: Quantification) -> Iterator[Parameter]:
+    """Yield how grain boundaries were found; each field's own values stand on the sheet Fields."""
+    if not result.settings.finds_grains:
+        yield Parameter("grains", "not looked for", "--no-grains")
+        return
+    given = result.settings.boundary_threshold
+    meaning = "strength of a line in noise units at which a boundary is half seen; empty: each field's own"
+    yield Parameter("boundary threshold given (noise units)", given, meaning)
+    if method := grain_method(result):
+        yield Parameter("grain size method", method)
+    found = [(field, field.grains.search) for field in result.fields if field.grains is not None]
+    for name, digits, meaning, values in (
+        (
+            "boundary threshold (noise units)",
+            2,
+            "strength of a line at which a boundary is half seen",
+            [search.threshold for _, search in found],
+        ),
+        (
+            "boundary threshold (% of brightness)",
+            2,
+            "the same as darkness, for the field's typical noise",
+            [100 * search.threshold_contrast for _, search in found],
+        ),
+        (
+            "longest gap closed (px)",
+            0,
+            "longest stretch of a boundary that was not seen but closed",
+            [search.longest_gap_px for _, search in found],
+        ),
+        (
+            "boundary length closed (%)",
+            0,
+            "above 20 % boundaries are too faint",
+            [100 * search.bridged_fraction for _, search in found],
+        ),
+        (
+            "smallest grain (px)",
+            0,
+            "smaller ones are joined to the neighbour they touch most",
+            [float(search.smallest_grain_px) for _, search in found],
+        ),
+        (
+            "watershed depth (noise units)",
+            2,
+            "shallower basins are none",
+            [search.depth for _, search in found],
+        ),
+    ):
+        if values:
+            yield Parameter(name, span(values, digits), f"{meaning}; each field's own on the sheet Fields")
 
 
 def _rules() -> Iterator[Parameter]:
@@ -65,6 +126,37 @@ def _rules() -> Iterator[Parameter]:
     yield Parameter("wanted fields (count)", WANTED_FIELDS, "fewest fields of a specimen")
     yield Parameter("limit verdicts", "pass, fail, undecided", "undecided: a limit lies inside the interval")
     yield Parameter("comparison", "Welch's t, p-values adjusted by Holm", "all pairs of specimens")
+    yield Parameter(
+        "grains wanted (count)",
+        f"{GRAINS_PER_FIELD} a field, {GRAINS_IN_ALL} in all",
+        "aims of E112 and E1382; what misses them is remarked",
+    )
+    yield Parameter(
+        "faint boundaries",
+        "clear, faint, too faint",
+        "faint: G may be off by more than 0.25; too faint: the field's G is shown, but left out of the mean",
+    )
+    yield Parameter(
+        "as large as (E930)",
+        f"{COARSER_BY:g} numbers coarser, on at most {100 * AREA_OF_OUTLIERS:g} % of the area",
+        "what counts as an outlier among grains",
+    )
+    yield Parameter(
+        "duplex (E1181)",
+        f"means {BIMODAL_APART:g} numbers apart, a valley between; or 90 % of the area over {WIDE_RANGE:g}",
+        "the standard's types by these limits, which are this program's",
+    )
+    yield Parameter(
+        "size classes",
+        "powers of √2 µm of the equivalent diameter",
+        "features that nothing cuts, each standing for those that the frame cut (Miles and Lantuéjoul)",
+    )
+    yield Parameter("spheres", "Saltykov's unfolding, 12 classes", "solved together, none negative")
+    yield Parameter(
+        "deformation axis",
+        "structure tensor of features' outlines or of bands' borders, whichever is more significant",
+        "certain: p < 0.01 against no direction and known within 15°, from 64 blocks of the field",
+    )
 
 
 def _definitions(result: Quantification) -> Iterator[Parameter]:

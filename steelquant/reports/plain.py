@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from steelquant.reports.table import Cell, Table
 
 if TYPE_CHECKING:
     from steelquant.stereology.quantify import Quantification
+    from steelquant.stereology.specimen_grains import SpecimenGrains
     from steelquant.stereology.summary import SpecimenResult
 
 FORMAT = "steelquant report 1"
@@ -54,7 +56,7 @@ def _harmless(text: str) -> str:
 
 
 def write_summary_json(path: Path, result: Quantification, tables: Iterable[Table]) -> None:
-    """Write everything but the features as JSON: specimens, then each table by its columns' names."""
+    """Write everything but features and grains as JSON: specimens, then each table by its columns' names."""
     write_json(
         path,
         {
@@ -63,12 +65,12 @@ def write_summary_json(path: Path, result: Quantification, tables: Iterable[Tabl
             "parameters": {row.name: row.value for row in parameters(result)},
             "specimens": [specimen_json(specimen) for specimen in result.specimens],
             **{
-                table.title.casefold(): [
+                table.key: [
                     dict(zip((column.name for column in table.columns), row, strict=True))
                     for row in table.rows()
                 ]
                 for table in tables
-                if table.title not in ("Specimens", "Features")
+                if table.title not in ("Specimens", "Features", "Grains")
             },
             "failures": [{"mask": str(error.path), "problem": error.problem} for error in result.failures],
             "warnings": list(result.warnings),
@@ -85,6 +87,7 @@ def specimen_json(specimen: SpecimenResult) -> dict[str, Any]:
         "verdict": None if specimen.verdict is None else str(specimen.verdict),
         "fields_needed": specimen.fields_needed,
         "remarks": list(specimen.remarks),
+        "grains": None if specimen.grains is None else _grains_json(specimen.grains),
         "estimates": {
             name: {
                 "n": found.n,
@@ -98,4 +101,16 @@ def specimen_json(specimen: SpecimenResult) -> dict[str, Any]:
             }
             for name, found in specimen.estimates.items()
         },
+    }
+
+
+def _grains_json(grains: SpecimenGrains) -> dict[str, Any]:
+    return {
+        "fields_counted": grains.fields_counted,
+        "verdicts": grains.verdicts,
+        "grains": grains.grains,
+        "ferrite_area_mm2": grains.area_mm2,
+        "largest": None if grains.largest is None else asdict(grains.largest),
+        "duplex": None if grains.duplex is None else asdict(grains.duplex),
+        "remarks": list(grains.remarks),
     }

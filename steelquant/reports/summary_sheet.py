@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openpyxl import Workbook
@@ -14,6 +13,7 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
+from steelquant.reports.grain_tables import grain_method
 from steelquant.reports.parameters import METHOD
 from steelquant.reports.sheets import (
     BODY,
@@ -32,11 +32,10 @@ from steelquant.reports.sheets import (
     put,
     put_header,
 )
-from steelquant.reports.table import Cell
+from steelquant.reports.summary_columns import WIDTH, SummaryColumn, phase_columns, structure_columns
 from steelquant.stereology.carbon import ASSUMPTIONS
 from steelquant.stereology.phases import EDGE_RULE
 from steelquant.stereology.quantities import CARBON
-from steelquant.stereology.quantity import Quantity
 from steelquant.stereology.specimens import Verdict
 
 if TYPE_CHECKING:
@@ -52,14 +51,6 @@ _CHART_ROWS = 20
 _NO_LIMITS = "No limits were given, so there is no verdict."
 
 
-@dataclass(frozen=True)
-class _Column:
-    header: str
-    width: float
-    number_format: str | None
-    values: list[Cell]
-
-
 def add_summary(workbook: Workbook, result: Quantification) -> tuple[Worksheet, int]:
     """Add the sheet Summary.
 
@@ -72,18 +63,39 @@ def add_summary(workbook: Workbook, result: Quantification) -> tuple[Worksheet, 
     """
     sheet = add_sheet(workbook, "Summary")
     sheet.page_setup.fitToHeight = 1
-    put(sheet, 1, 1, "Quantitative metallography: phases", font=TITLE)
+    put(sheet, 1, 1, "Quantitative metallography", font=TITLE)
     sheet.row_dimensions[1].height = 26
     put(sheet, 2, 1, _facts(result), font=NOTE)
     shown = _by_severity(result.specimens)[:MOST_SPECIMENS]
-    columns = _columns(result, shown)
-    _put_verdict(sheet, 4, result, len(columns))
-    row = 6
-    for number, column in enumerate(columns, start=1):
-        put_header(sheet, row, number, column.header, is_text=column.number_format is None)
-        sheet.column_dimensions[get_column_letter(number)].width = column.width
+    phases, structure = phase_columns(result, shown), structure_columns(result, shown)
+    count = max(len(phases), len(structure))
+    # Both tables stand in the same columns of the sheet, their remarks in the last.
+    widths = [*[column.width for column in phases[:-1]], *[WIDTH] * (count - len(phases)), phases[-1].width]
+    for number, width in enumerate(widths, start=1):
+        sheet.column_dimensions[get_column_letter(number)].width = width
+    _put_verdict(sheet, 4, result, count)
+    row = _put_table(sheet, 6, phases, widths)
+    row = _put_table(sheet, row, structure, widths)
+    more = len(result.specimens) - len(shown)
+    if more > 0:
+        put(sheet, row - 1, 1, f"… and {more} more specimens, on the sheet Specimens.", font=NOTE)
+        row += 1
+    length = int(CHARACTERS_PER_WIDTH * sum(widths))
+    row = _put_lines(sheet, row, "Limits not met", list(_reasons(result)), length)
+    charts = row
+    row = _put_lines(sheet, row + _CHART_ROWS, "Method", list(_method(result)), length)
+    row = _put_lines(sheet, row, "Failures and warnings", list(_warnings(result)), length)
+    sheet.print_area = f"A1:{get_column_letter(count)}{row}"
+    return sheet, charts
+
+
+def _put_table(sheet: Worksheet, row: int, columns: list[SummaryColumn], widths: list[float]) -> int:
+    """Write a table, its last column into the sheet's last; return the row after next."""
+    places = [*range(1, len(columns)), len(widths)]
+    for number, column in zip(places, columns, strict=True):
+        is_text = column.number_format is None
+        put_header(sheet, row, number, column.header, is_text=is_text)
         for offset, value in enumerate(column.values, start=1):
-            is_text = column.number_format is None
             font = STRONG if number == 1 else BODY
             cell = put(sheet, row + offset, number, value, font=font, number_format=column.number_format)
             cell.border = ROW_RULE
@@ -91,22 +103,18 @@ def add_summary(workbook: Workbook, result: Quantification) -> tuple[Worksheet, 
                 _tint(cell, str(value))
             if is_text and number > 1:
                 cell.alignment = Alignment(horizontal="left", vertical="center", wrap_text=True, indent=1)
-    sheet.row_dimensions[row].height = 32
-    for offset in range(1, len(shown) + 1):
+    for gap in range(len(columns), len(widths)):
+        put_header(sheet, row, gap, "", is_text=True)
+        for offset in range(1, len(columns[0].values) + 1):
+            put(sheet, row + offset, gap, None).border = ROW_RULE
+    sheet.row_dimensions[row].height = lines_height(
+        [(column.header, 0.75 * widths[n - 1]) for n, column in zip(places, columns, strict=True)]
+    )
+    specimens = len(columns[0].values)
+    for offset in range(1, specimens + 1):
         remarks = str(columns[-1].values[offset - 1] or "")
-        sheet.row_dimensions[row + offset].height = lines_height([(remarks, columns[-1].width)])
-    row += len(shown) + 1
-    more = len(result.specimens) - len(shown)
-    if more > 0:
-        put(sheet, row, 1, f"… and {more} more specimens, on the sheet Specimens.", font=NOTE)
-        row += 1
-    length = int(CHARACTERS_PER_WIDTH * sum(column.width for column in columns))
-    row = _put_lines(sheet, row + 1, "Limits not met", list(_reasons(result)), length)
-    charts = row
-    row = _put_lines(sheet, row + _CHART_ROWS, "Method", list(_method(result)), length)
-    row = _put_lines(sheet, row, "Failures and warnings", list(_warnings(result)), length)
-    sheet.print_area = f"A1:{get_column_letter(len(columns))}{row}"
-    return sheet, charts
+        sheet.row_dimensions[row + offset].height = lines_height([(remarks, widths[-1])])
+    return row + specimens + 2
 
 
 def _by_severity(specimens: tuple[SpecimenResult, ...]) -> list[SpecimenResult]:
@@ -166,44 +174,6 @@ def _tint(cell: SheetCell | MergedCell, verdict: str | None) -> None:
     cell.font = Font(name=FONT, size=cell.font.size, bold=True, color=ink)
 
 
-def _columns(result: Quantification, shown: list[SpecimenResult]) -> list[_Column]:
-    """Return the page's columns: the main phase in full, the other quantities in brief."""
-    main, others = result.quantities[0], result.quantities[1:]
-
-    def means(quantity: Quantity) -> list[Cell]:
-        return [specimen.estimates[quantity.name].mean for specimen in shown]
-
-    found = [specimen.estimates[main.name] for specimen in shown]
-    columns = [_Column("Specimen", 18, None, [specimen.name for specimen in shown])]
-    if any(specimen.verdict is not None for specimen in shown):
-        columns.append(_Column("Verdict", 11, None, [str(s.verdict) if s.verdict else "" for s in shown]))
-    columns += [
-        _Column("Fields (count)", 8, "0", [len(specimen.fields) for specimen in shown]),
-        _Column(main.name, 10, main.number_format, means(main)),
-        _Column("s (%)", 8, "0.00", [estimate.standard_deviation for estimate in found]),
-        _Column("95 % CI ± (%)", 9, "0.00", [estimate.ci95 for estimate in found]),
-        _Column("%RA (%)", 8, "0.0", [estimate.relative_accuracy_percent for estimate in found]),
-    ]
-    for quantity in others:
-        if quantity.is_on_page:
-            columns.append(_Column(quantity.name, 10.5, quantity.number_format, means(quantity)))
-        if quantity.name == CARBON:
-            half_widths = [specimen.estimates[CARBON].ci95 for specimen in shown]
-            columns.append(_Column("Carbon 95 % CI ± (wt%)", 10.5, quantity.number_format, list(half_widths)))
-    needed: list[Cell] = [specimen.fields_needed for specimen in shown]
-    columns.append(_Column("Fields for %RA 10 (count)", 10, "0", needed))
-    remarks: list[Cell] = ["; ".join(_remarks(specimen, main)) for specimen in shown]
-    columns.append(_Column("Remarks", 40, None, remarks))
-    return columns
-
-
-def _remarks(specimen: SpecimenResult, main: Quantity) -> Iterator[str]:
-    yield from (f"{key} {value}" for key, value in specimen.details if value)
-    yield from specimen.remarks
-    if reason := specimen.estimates[main.name].reason:
-        yield reason
-
-
 def _reasons(result: Quantification) -> Iterator[str]:
     missed = [
         f"{specimen.name}: {judgement.limit.quantity} should be {judgement.limit.text}; {judgement.verdict}: "
@@ -220,6 +190,8 @@ def _reasons(result: Quantification) -> Iterator[str]:
 def _method(result: Quantification) -> Iterator[str]:
     yield METHOD
     yield EDGE_RULE
+    if method := grain_method(result):
+        yield method
     if any(quantity.name == CARBON for quantity in result.quantities):
         yield ASSUMPTIONS
     yield "Every parameter and definition: sheet Parameters. Hashes, versions and time: sheet Provenance."

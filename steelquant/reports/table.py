@@ -38,7 +38,7 @@ class Table:
     Attributes
     ----------
     title
-        Name of the sheet and, in lower case, of the CSV file.
+        Name of the sheet.
     columns
         The columns.
     rows
@@ -61,6 +61,11 @@ class Table:
     row_height: float | None = None
     most_sheet_rows: int = 1_000_000
 
+    @property
+    def key(self) -> str:
+        """Name of the CSV file and in the JSON file."""
+        return self.title.casefold().replace(" ", "_")
+
 
 def text_column(name: str, width: float = 16.0, *, is_wrapped: bool = False) -> Column:
     """Return a column of texts."""
@@ -70,4 +75,7 @@ def text_column(name: str, width: float = 16.0, *, is_wrapped: bool = False) -> 
 SPECIMEN, FIELD = text_column("Specimen", 18), text_column("Field", 22)
 
 ANY_UNIT = "[>=100]#,##0.0;[>=1]0.00;0.0000"
-"""Number format of a column that holds quantities of several kinds and sizes."""
+"""Number format of a column that holds quantities of several kinds and sizes, none negative."""
+
+SIGNED_UNIT = "[<0]-#,##0.000;[<100]0.000;#,##0.0"
+"""The same for numbers that may be negative: with conditions, a section draws no sign of its own."""

@@ -59,10 +59,11 @@ class Shares:
 
 @dataclass(frozen=True)
 class SizeDistribution:
-    """Sizes gathered into classes, two per doubling, by number and by area."""
+    """Sizes gathered into classes, two per doubling: plain counts, and weighed by number and by area."""
 
     count: int
     edges_um: tuple[float, ...]
+    counts: tuple[int, ...]
     by_number: Shares
     by_area: Shares
 
@@ -131,6 +132,7 @@ def size_distribution(areas_um2: ArrayLike, weights: ArrayLike | None = None) ->
     return SizeDistribution(
         count=areas.size,
         edges_um=tuple(edges.tolist()),
+        counts=tuple(np.histogram(diameters, edges)[0].tolist()),
         by_number=_shares(diameters, number, edges),
         by_area=_shares(diameters, number * areas, edges),
     )

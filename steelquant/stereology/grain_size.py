@@ -150,7 +150,8 @@ def shortfalls(grains_per_field: Sequence[float], result: Estimate) -> tuple[str
     if total < GRAINS_IN_ALL:
         flags.append(f"{total:.0f} grains in all; {GRAINS_IN_ALL} are wanted")
     if len(grains_per_field) < FIELDS:
-        flags.append(f"{len(grains_per_field)} fields; at least {FIELDS} are wanted")
+        counted = "1 field" if len(grains_per_field) == 1 else f"{len(grains_per_field)} fields"
+        flags.append(f"{counted}; at least {FIELDS} are wanted")
     accuracy = result.relative_accuracy_percent
     if accuracy is not None and accuracy > RELATIVE_ACCURACY_PERCENT:
         flags.append(f"relative accuracy {accuracy:.1f} %; {RELATIVE_ACCURACY_PERCENT:.0f} % is wanted")

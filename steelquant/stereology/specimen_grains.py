@@ -104,23 +104,28 @@ def _remarks(
 ) -> Iterator[str]:
     left_out = [f for f in fields if f.grains is not None and not f.grains.counts]
     if left_out:
-        yield f"{len(left_out)} of {len(fields)} fields left out: boundaries too faint"
+        yield f"boundaries too faint in {len(left_out)} of {_count_of(fields)}, left out of the mean"
     unseen = dict.fromkeys(field.grains_reason for field in fields if field.grains is None)
     if unseen:
         count = sum(field.grains is None for field in fields)
-        yield f"{count} of {len(fields)} fields without grains: {'; '.join(unseen)}"
+        yield f"no grains in {count} of {_count_of(fields)}: {'; '.join(unseen)}"
     faint = sum(grains.search.verdict == "faint" for _, grains in counted)
     if faint:
-        yield f"boundaries are faint in {faint} of {len(fields)} fields: G may be off by more than 0.25"
+        yield f"boundaries faint in {faint} of {_count_of(fields)}: G may be off by more than 0.25"
     if counted:
         yield from shortfalls([grains.features.count for _, grains in counted], number)
     if largest is not None and largest.applies:
-        yield (
-            f"as large as G {largest.number:.1f} (E930): {largest.outliers} grains on "
-            f"{largest.outlier_area_fraction:.1%} of the area"
-        )
-    if kind is not None and kind.kind != "none":
+        outliers = "1 grain" if largest.outliers == 1 else f"{largest.outliers} grains"
+        share = f"{largest.outlier_area_fraction:.1%} of the area"
+        yield f"as large as G {largest.number:.1f} (E930): {outliers} on {share}, outliers"
+    isolated = largest is not None and largest.applies  # what E1181 calls so is what E930 has said
+    if kind is not None and kind.kind != "none" and not isolated:
         yield f"duplex grain size (E1181), {duplex_text(kind)}: one mean does not describe it"
+
+
+def _count_of(fields: Sequence[FieldResult]) -> str:
+    """Return a number of fields in words."""
+    return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
 
 
 def duplex_text(found: Duplex) -> str:

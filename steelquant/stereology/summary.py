@@ -9,6 +9,7 @@ from pathlib import Path
 from steelquant.errors import FileError
 from steelquant.stereology.grain_quantities import GRAIN_SIZE
 from steelquant.stereology.measurement import FieldResult
+from steelquant.stereology.populations import Population, populations_of
 from steelquant.stereology.quantity import Quantity, find_quantity
 from steelquant.stereology.specimen_grains import SpecimenGrains, specimen_grains
 from steelquant.stereology.specimens import (
@@ -50,6 +51,8 @@ class SpecimenResult:
         Number of fields with which the mean of the first quantity would reach %RA ≤ 10, or None.
     grains
         Its ferrite grains; None where no field has any.
+    populations
+        Features and grains of all fields together, by kind.
     remarks
         Where the specimen misses the standards' aims, one sentence each; those on grains stand in `grains`.
     """
@@ -62,6 +65,7 @@ class SpecimenResult:
     verdict: Verdict | None
     fields_needed: int | None
     grains: SpecimenGrains | None
+    populations: tuple[Population, ...]
     remarks: tuple[str, ...]
 
 
@@ -152,6 +156,7 @@ def _specimen(
         verdict=overall(judgements),
         fields_needed=needed,
         grains=specimen_grains(fields, estimates[GRAIN_SIZE]) if GRAIN_SIZE in estimates else None,
+        populations=populations_of(fields),
         remarks=tuple(_remarks(fields, quantities[0], estimates, needed)),
     )
 

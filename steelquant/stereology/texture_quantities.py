@@ -16,6 +16,11 @@ SPACING = "Pearlite lamellar spacing (µm)"
 UNBROKEN = "unbroken bands: AI is infinite"
 
 
+def degree_name(phase: str) -> str:
+    """Return the name of a phase's degree of orientation."""
+    return f"{label_of(phase)} banding Ω12 (–)"
+
+
 def texture_quantities(phase: str) -> list[Quantity]:
     """Return the quantities of banding, shape and arrangement of one phase."""
     label = label_of(phase)
@@ -50,7 +55,7 @@ def texture_quantities(phase: str) -> list[Quantity]:
     mean = f"of the features of {phase} that nothing cuts, weighted by area"
     return [
         Quantity(
-            f"{label} banding Ω12 (–)",
+            degree_name(phase),
             "0.000",
             f"Degree of orientation of {phase}, Ω12 = (N_⊥ − N_∥)/(N_⊥ + 0.571·N_∥): 0 without direction "
             "to 1 (E1268).",

@@ -16,8 +16,9 @@ from steelquant.reports.sheets import add_sheet, add_table_sheet
 from steelquant.reports.table import Column, Table, text_column
 from steelquant.stereology import quantify
 
-SHEETS = ["Summary", "Specimens", "Fields", "Features", "Distributions", "Comparison", "Limits"]
-SHEETS += ["Overlays", "Parameters", "Provenance"]
+SHEETS = ["Summary", "Specimens", "Fields", "Features", "Distributions", "Sizes", "Shapes", "Spheres"]
+SHEETS += ["Orientation", "Banding", "Comparison", "Limits", "Overlays", "Parameters", "Provenance"]
+TABLES = [title for title in SHEETS if title not in ("Summary", "Overlays", "Parameters", "Provenance")]
 
 
 def squares(side: int, shape: tuple[int, int] = (120, 160)) -> np.ndarray:
@@ -99,9 +100,7 @@ def test_specimens_hold_mean_spread_and_interval(report, workbook):
     assert row["%RA (%)"] == pytest.approx(estimate.relative_accuracy_percent)
 
 
-@pytest.mark.parametrize(
-    "title", ["Specimens", "Fields", "Features", "Distributions", "Comparison", "Limits"]
-)
+@pytest.mark.parametrize("title", TABLES)
 def test_tables_are_frozen_filtered_formatted_and_set_up_for_print(workbook, title):
     sheet = workbook[title]
 
@@ -115,9 +114,7 @@ def test_tables_are_frozen_filtered_formatted_and_set_up_for_print(workbook, tit
     assert sheet.sheet_properties.pageSetUpPr.fitToPage
 
 
-@pytest.mark.parametrize(
-    "title", ["Specimens", "Fields", "Features", "Distributions", "Comparison", "Limits"]
-)
+@pytest.mark.parametrize("title", TABLES)
 def test_every_column_of_numbers_has_a_unit_and_a_format(workbook, title):
     sheet = workbook[title]
 
@@ -147,12 +144,13 @@ def test_charts_are_native_and_point_at_the_data(report):
     with zipfile.ZipFile(report[1]) as archive:
         charts = [archive.read(name).decode() for name in archive.namelist() if "charts/chart" in name]
 
-    assert len(charts) == 2
-    bars, sizes = charts
+    bars, *sizes = charts
     assert "'Fields'!$C$2:$C$7" in bars
     assert "'Fields'!$D$2:$D$7" in bars  # the error bars
     assert "errBars" in bars
-    assert "'Distributions'!" in sizes
+    assert [chart.count("'Distributions'!") > 0 for chart in sizes] == [True, True, True, False]
+    assert [chart.count("lineChart") > 0 for chart in sizes] == [False, True, True, False]  # the fits
+    assert "'Orientation'!" in sizes[-1]
 
 
 def test_each_field_has_its_picture(report, workbook):

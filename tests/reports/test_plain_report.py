@@ -14,7 +14,22 @@ from steelquant.micrograph.masks import write_mask
 from steelquant.reports import report_files
 from steelquant.stereology import quantify
 
-TABLES = ("specimens", "fields", "features", "distributions", "comparison", "limits", "provenance")
+TABLES = (
+    "specimens",
+    "fields",
+    "grain_size",
+    "grains",
+    "features",
+    "distributions",
+    "sizes",
+    "shapes",
+    "spheres",
+    "orientation",
+    "banding",
+    "comparison",
+    "limits",
+    "provenance",
+)
 
 
 @pytest.fixture

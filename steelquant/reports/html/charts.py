@@ -280,7 +280,7 @@ def sizes_charts(rows: Iterable[Row]) -> list[SizesChart]:
     charts = []
     for phase, series in by_phase.items():
         for column, what in ((6, "by number"), (7, "by area")):
-            charts.append(_sizes(f"{_capital(phase)} features {what}", series, column))
+            charts.append(_sizes(f"{_capital(phase)} {what}", series, column))
     return charts
 
 

@@ -138,8 +138,8 @@ def _in_order(result: Quantification) -> list[tuple[SpecimenResult, FieldResult]
 
 
 def _tables(tables: dict[str, Any]) -> Iterator[PageTable]:
-    """Yield the tables below the pictures; features are too many for a page and stand in Excel and CSV."""
-    elsewhere = ("Fields", "Features", "Provenance")
+    """Yield the tables below the pictures; features and grains, too many for it, stand in Excel and CSV."""
+    elsewhere = ("Fields", "Features", "Grains", "Provenance")
     for title, table in tables.items():
         if title not in elsewhere:
             found = page_table(table)

@@ -1,0 +1,77 @@
+"""The tables of banding by field, and of directions by specimen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from steelquant.reports.table import FIELD, SPECIMEN, Cell, Column, Row, Table, text_column
+from steelquant.stereology.texture_quantities import UNBROKEN
+
+if TYPE_CHECKING:
+    from steelquant.stereology.measurement import FieldResult
+    from steelquant.stereology.quantify import Quantification
+
+
+def banding_table(result: Quantification) -> Table:
+    """Return one row per field and phase: axis, counts along and across it, and what follows (E1268)."""
+
+    def rows() -> Iterator[Row]:
+        for specimen in result.specimens:
+            for field in specimen.fields:
+                for phase in field.textures:
+                    yield specimen.name, field.source.name, phase, *_banding(field, phase)
+
+    columns = (
+        SPECIMEN,
+        FIELD,
+        text_column("Phase", 10),
+        Column("Deformation axis (°)", "0.0"),
+        Column("Axis 95 % CI ± (°)", "0.0"),
+        Column("Coherence (–)", "0.000"),
+        Column("N_⊥ (1/mm)", "0.00"),
+        Column("N_∥ (1/mm)", "0.00"),
+        Column("AI (–)", "0.00"),
+        Column("Ω12 (–)", "0.000"),
+        Column("SB (µm)", "0.00"),
+        Column("λ (µm)", "0.00"),
+        Column("V_V (%)", "0.00"),
+        text_column("Axis from", 52),
+        text_column("Remark", 18),
+    )
+    return Table("Banding", columns, rows)
+
+
+def _banding(field: FieldResult, phase: str) -> Iterator[Cell]:
+    bands, size = field.textures[phase].banding, field.pixel_size_um
+    axis, index = bands.axis, bands.anisotropy_index
+    yield from (axis.angle_deg, axis.ci95_deg, axis.coherence)
+    yield from (None if size is None else 1e3 * n / size for n in (bands.across_per_px, bands.along_per_px))
+    yield from (None if index == math.inf else index, bands.degree_of_orientation)
+    for length in (bands.band_spacing_px, bands.mean_free_path_px):
+        yield None if size is None or length is None else length * size
+    yield from (100 * bands.phase_fraction, axis.source)
+    yield UNBROKEN if index == math.inf else ""
+
+
+def orientation_table(result: Quantification) -> Table:
+    """Return one row per specimen, kind and sector of directions: the rose, by area."""
+
+    def rows() -> Iterator[Row]:
+        for specimen in result.specimens:
+            for population in specimen.populations:
+                rose = population.rose
+                sectors = zip(rose.edges_deg[:-1], rose.edges_deg[1:], rose.shares, strict=True)
+                for low, high, share in sectors:
+                    yield specimen.name, population.kind, f"{low:g}–{high:g}", low, high, 100 * share
+
+    columns = (
+        SPECIMEN,
+        text_column("Kind", 18),
+        text_column("Sector (°)", 12),
+        Column("From (°)", "0"),
+        Column("To (°)", "0"),
+        Column("Area (%)", "0.0"),
+    )
+    return Table("Orientation", columns, rows)
