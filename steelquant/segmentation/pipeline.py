@@ -12,7 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from steelquant.errors import FileError
+from steelquant.micrograph.field import Micrograph
 from steelquant.micrograph.files import TEMPORARY_PREFIX, reason
+from steelquant.micrograph.mosaic import Mosaic
 from steelquant.micrograph.provenance import utc_now
 from steelquant.segmentation.averaging import combine, combined_tiling
 from steelquant.segmentation.engine import load_engine
@@ -21,7 +23,8 @@ from steelquant.segmentation.lock import folder_lock
 from steelquant.segmentation.predict import Prediction, Predictor
 from steelquant.segmentation.record import FILE_NAME, Record
 from steelquant.segmentation.results import FieldResult, SegmentationInterrupted, SegmentationRun
-from steelquant.segmentation.stages import ReadField, read_field, write_field
+from steelquant.segmentation.stages import ReadField, claim_files, find_done, read_field, write_field
+from steelquant.segmentation.streaming import segment_mosaic
 
 _WORKERS = 2
 """Threads that read, and threads that write, beside the network."""
@@ -35,12 +38,12 @@ _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENODEV, e
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, each time a field is finished.
+    """How far a run is, each time a field or a strip of a very large field is finished.
 
     Attributes
     ----------
     result
-        The field that was finished.
+        The field that was finished or is in work.
     fields_done, fields_total
         Fields finished, whether done, kept or failed, and fields in all.
     megapixels, seconds
@@ -112,7 +115,10 @@ class Pipeline:
         if self._predictor is None:
             start = time.perf_counter()
             options, weights = self._job.options, self._job.weights
-            engines = [load_engine(member.path, options.device)[0] for member in weights]
+            engines = [
+                load_engine(member.path, options.device, options.engine, self._warnings.append)[0]
+                for member in weights
+            ]
             engine = combine(engines, symmetries=options.symmetries)
             metadata = [member.metadata for member in weights]
             tiling = combined_tiling(metadata, engine.device, options.tile, options.overlap)
@@ -158,11 +164,16 @@ class Pipeline:
                     if not ahead:
                         break
                     read = ahead.popleft().result()
-                    if read is None or (prediction := self._predict(record, read)) is None:
+                    if read is None:
+                        continue
+                    if isinstance(read.content, Mosaic):
+                        self._segment_mosaic(record, read, read.content)
+                        continue
+                    if (prediction := self._predict(record, read, read.content)) is None:
                         continue
                     if len(writing) == _AHEAD:
                         writing.popleft().result()
-                    writing.append(writers.submit(self._write, record, read, *prediction))
+                    writing.append(writers.submit(self._write, record, read, read.content, *prediction))
             except KeyboardInterrupt:
                 interrupted = True
             finally:
@@ -177,30 +188,31 @@ class Pipeline:
         """Read a field in a reading thread; None if there is nothing more to do for it."""
         if self._stop.is_set():
             return None
+        start = time.perf_counter()
         try:
-            read = read_field(self._job, record, field)
+            done = find_done(self._job, record, field)
+            if done is not None:
+                self._finish(record, done)
+                return None
+            read = read_field(self._job, field)
         except FileError as error:
             self._fail(record, field, error)
             return None
-        if read.micrograph is None:
-            self._finish(record, read.field)
-            return None
-        self._add_seconds("read", read.seconds)
+        self._add_seconds("read", time.perf_counter() - start)
         return read
 
-    def _predict(self, record: Record, read: ReadField) -> tuple[Prediction, float] | None:
+    def _predict(
+        self, record: Record, read: ReadField, micrograph: Micrograph
+    ) -> tuple[Prediction, float] | None:
         """Predict a field in the caller's thread; also return the seconds it took."""
         predictor = self._load()
-        assert read.micrograph is not None
         start, network_before = time.perf_counter(), predictor.network_seconds
         try:
             prediction = predictor.predict(
-                read.micrograph.pixels,
-                read.micrograph.excluded,
-                probabilities=self._job.options.probabilities,
+                micrograph.pixels, micrograph.excluded, probabilities=self._job.options.probabilities
             )
         except MemoryError as error:
-            self._fail(record, read.field, FileError(read.field.path, f"{error}; try a smaller --scale"))
+            self._fail(record, read.field, _no_memory(read.field, error))
             return None
         seconds = time.perf_counter() - start
         network_seconds = predictor.network_seconds - network_before
@@ -208,20 +220,52 @@ class Pipeline:
         self._add_seconds("blend", seconds - network_seconds)
         return prediction, seconds
 
-    def _write(self, record: Record, read: ReadField, prediction: Prediction, seconds: float) -> None:
+    def _segment_mosaic(self, record: Record, read: ReadField, mosaic: Mosaic) -> None:
+        """Read, predict and write a very large field in the caller's thread and two beside it."""
+        predictor = self._load()
+        start, network_before = time.perf_counter(), predictor.network_seconds
+
+        def on_rows(rows: int) -> None:
+            if self._stop.is_set():
+                raise FileError(read.field.path, "was given up with the run")
+            self._report_part(read.field, rows * mosaic.width_px / 1e6)
+
+        try:
+            claim_files(self._job, record, read.field)
+            result = segment_mosaic(self._job, read.field, mosaic, predictor, on_rows)
+        except MemoryError as error:
+            self._fail(record, read.field, _no_memory(read.field, error), has_begun_writing=True)
+        except FileError as error:
+            self._give_up(record, read.field, error)
+        else:
+            seconds = time.perf_counter() - start
+            network_seconds = predictor.network_seconds - network_before
+            self._add_seconds("network", network_seconds)
+            self._add_seconds("blend", seconds - network_seconds)
+            self._finish(record, replace(result, seconds=read.seconds + seconds))
+
+    def _write(
+        self, record: Record, read: ReadField, micrograph: Micrograph, prediction: Prediction, seconds: float
+    ) -> None:
         """Write a field in a writing thread."""
         start = time.perf_counter()
         try:
-            result = write_field(self._job, record, read, prediction)
+            claim_files(self._job, record, read.field)
+            result = write_field(self._job, read.field, micrograph, prediction)
+        except FileError as error:
+            self._give_up(record, read.field, error)
+        else:
             took = time.perf_counter() - start
             self._add_seconds("write", took)
             self._finish(record, replace(result, seconds=read.seconds + seconds + took))
-        except FileError as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
-                self._stop.set()
-                self._hopeless = self._hopeless or error
-            else:
-                self._fail(record, read.field, error, has_begun_writing=True)
+
+    def _give_up(self, record: Record, field: FieldResult, error: FileError) -> None:
+        """Fail a field that may be half written, and the whole run where others would fail like it."""
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
+            self._stop.set()
+            self._hopeless = self._hopeless or error
+        elif not self._stop.is_set():
+            self._fail(record, field, error, has_begun_writing=True)
 
     def _finish(self, record: Record, result: FieldResult) -> None:
         record.finish(result)
@@ -240,16 +284,16 @@ class Pipeline:
             self._results[result.name] = result
             if result.status == "done" and not result.is_kept:
                 self._megapixels += result.megapixels
-            if self._progress is not None:
-                self._progress(
-                    Progress(
-                        result,
-                        len(self._results),
-                        len(self._job.fields),
-                        self._megapixels,
-                        time.perf_counter() - self._start,
-                    )
-                )
+            self._tell(result, self._megapixels)
+
+    def _report_part(self, field: FieldResult, megapixels: float) -> None:
+        with self._lock:
+            self._tell(field, self._megapixels + megapixels)
+
+    def _tell(self, field: FieldResult, megapixels: float) -> None:
+        if self._progress is not None:
+            seconds = time.perf_counter() - self._start
+            self._progress(Progress(field, len(self._results), len(self._job.fields), megapixels, seconds))
 
     def _add_seconds(self, stage: str, seconds: float) -> None:
         with self._lock:
@@ -268,3 +312,7 @@ class Pipeline:
             stage_seconds=self._stage_seconds,
             warnings=tuple(self._warnings),
         )
+
+
+def _no_memory(field: FieldResult, error: MemoryError) -> FileError:
+    return FileError(field.path, f"{error}; try a smaller --scale")

@@ -5,60 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.networks.registry import ModelInfo
 from steelquant.segmentation.blending import Block, ReadRows, blend
 from steelquant.segmentation.engine import Engine
-from steelquant.segmentation.reach import DEEPLABS, halo_px
+from steelquant.segmentation.scaling import field_tiling, predict_resampled
 from steelquant.segmentation.strips import Strip, label_strips
-from steelquant.segmentation.tiles import SMALLEST_TILE_PX, TileGrid, fit_grid
-
-_WHOLE_FIELD_PX = 3072
-"""Networks that run in blocks get whole fields up to this size; larger ones are cut."""
-
-_GPU_BATCH_PX = 9_000_000
-"""Pixels that go through a GPU at once."""
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """How a field is cut and how much of it goes through the network at once.
-
-    Attributes
-    ----------
-    tile_px
-        Largest side of a tile.
-    overlap_px
-        Least overlap of neighbours.
-    margin_px
-        Border of a tile that has no say where a neighbour covers it.
-    stride_px
-        Origins and sizes are multiples of this.
-    batch
-        Tiles per call.
-    """
-
-    tile_px: int
-    overlap_px: int
-    margin_px: int
-    stride_px: int
-    batch: int
-
-    def grid(self, height_px: int, width_px: int) -> TileGrid:
-        """Fit the tiles to a field."""
-        return fit_grid(
-            height_px,
-            width_px,
-            tile_px=self.tile_px,
-            overlap_px=self.overlap_px,
-            stride_px=self.stride_px,
-            margin_px=self.margin_px,
-        )
+from steelquant.segmentation.tiles import SMALLEST_TILE_PX
+from steelquant.segmentation.tiling import Tiling, affordable
 
 
 @dataclass(frozen=True)
@@ -78,45 +37,6 @@ class Prediction:
     labels: NDArray[np.uint8]
     probability: NDArray[np.uint8] | None
     confidence: float | None
-
-
-def choose_tiling(
-    info: ModelInfo, device: str, tile: int | None, overlap: float | None, *, crop_px: int = 224
-) -> Tiling:
-    """Choose tiles for a model on a device.
-
-    Parameters
-    ----------
-    info
-        The model.
-    device
-        Name of the device.
-    tile
-        Largest side (px), or None for the default: whole fields for DeepLabV3+, whose layers at high
-        resolution run in blocks anyway; otherwise what stays in a processor's caches, or on a GPU what wastes
-        little on overlaps.
-    overlap
-        Fraction of a tile, or None for the default: twice the model's halo, or a quarter where that is more
-        than half a tile.
-    crop_px
-        Edge of the crops that the weights were trained on, which limits how far a network looks.
-    """
-    on_cpu = device == "cpu"
-    halo = halo_px(info, crop_px)
-    tile_px = tile or (_WHOLE_FIELD_PX if info.name in DEEPLABS else 576 if on_cpu else 1056)
-    overlap_px = _affordable(2 * halo, tile_px) if overlap is None else round(overlap * tile_px)
-    return Tiling(
-        tile_px=tile_px,
-        overlap_px=overlap_px,
-        margin_px=halo,
-        stride_px=info.stride_px,
-        batch=1 if on_cpu else max(1, _GPU_BATCH_PX // tile_px**2),
-    )
-
-
-def _affordable(overlap_px: int, tile_px: int) -> int:
-    """Return an overlap for which most of a tile is not done twice."""
-    return overlap_px if overlap_px <= tile_px // 2 else tile_px // 4
 
 
 class Predictor:
@@ -151,7 +71,13 @@ class Predictor:
 
     def describe(self) -> dict[str, Any]:
         """Return what predicts, where and in which tiles, for the record."""
-        return {"name": self.engine.name, "device": self.engine.device, **asdict(self.tiling)}
+        engine = self.engine
+        return {
+            "name": engine.name,
+            "version": engine.version,
+            "device": engine.device,
+            **asdict(self.tiling),
+        }
 
     def predict(
         self, pixels: NDArray[np.uint8], excluded: NDArray[np.bool_] | None, *, probabilities: bool = False
@@ -212,7 +138,11 @@ class Predictor:
         MemoryError
             If memory runs out; after :meth:`back_off` the field can be begun anew.
         """
-        blocks = blend(self._run, read_rows, self.tiling.grid(*size_px), self.tiling.batch)
+        tiling, run = self.tiling, self._run
+        if self._scale != 1:
+            tiling = field_tiling(self.tiling, self._scale)
+            run = partial(predict_resampled, self._run, scale=self._scale, stride_px=self.tiling.stride_px)
+        blocks = blend(run, read_rows, tiling.grid(*size_px), tiling.batch)
         return label_strips(blocks, size_px[1], read_excluded, probabilities=probabilities)
 
     def _predict(
@@ -273,7 +203,7 @@ class Predictor:
             self.tiling = replace(self.tiling, batch=self.tiling.batch // 2)
         elif self.tiling.tile_px > SMALLEST_TILE_PX:
             smaller = max(self.tiling.tile_px // 2, SMALLEST_TILE_PX)
-            overlap_px = _affordable(self.tiling.overlap_px, smaller)
+            overlap_px = affordable(self.tiling.overlap_px, smaller)
             self.tiling = replace(self.tiling, tile_px=smaller, overlap_px=overlap_px)
         elif (on_cpu := self.engine.on_cpu()) is not None:
             self.engine = on_cpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from steelquant.errors import FileError
 from steelquant.micrograph.field import Micrograph
 from steelquant.micrograph.files import reason, sha256_of
 from steelquant.micrograph.masks import write_mask, write_probability
+from steelquant.micrograph.mosaic import Mosaic, open_mosaic
 from steelquant.micrograph.overlay import write_overlay
 from steelquant.micrograph.reading import read_micrograph
 from steelquant.segmentation.checks import field_warnings
@@ -28,52 +30,90 @@ class ReadField:
     ----------
     field
         With hash, size and scale.
-    micrograph
-        Its pixels; None where the field is done already.
+    content
+        Its pixels, or of a very large field what reads them in bands.
     seconds
         Time spent on reading.
     """
 
     field: FieldResult
-    micrograph: Micrograph | None
+    content: Micrograph | Mosaic
     seconds: float
 
 
-def read_field(job: Job, record: Record, field: FieldResult) -> ReadField:
-    """Read a field, unless an earlier run has done it.
+def find_done(job: Job, record: Record, field: FieldResult) -> FieldResult | None:
+    """Return what an earlier run made of a field, if it need not be done again.
 
     Raises
     ------
     FileError
-        If it cannot be read, or its results must not be replaced.
+        If the field cannot be read, or its results must not be replaced.
+    """
+    if not record.is_known(field.name):
+        return None
+    options = job.options
+    field = replace(field, sha256=sha256_of(field.path))
+    done = None if options.overwrite else record.find_done(field, probability=options.probabilities)
+    if done is None:
+        record.refuse_loss(field, job.files(field), overwrite=options.overwrite)
+    return done
+
+
+def claim_files(job: Job, record: Record, field: FieldResult) -> None:
+    """Say that a field's files are about to be written, and remove what would not be replaced.
+
+    Raises
+    ------
+    FileError
+        If the disk does not let it.
+    """
+    record.plan([field.name])
+    try:
+        record.remove_stale_probability(field.name)
+    except OSError as error:
+        path = job.options.output / field.probability
+        raise FileError(path, f"cannot be removed: {reason(error)}") from error
+
+
+def read_field(job: Job, field: FieldResult) -> ReadField:
+    """Read a field; of a very large one only what is told before its pixels.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
     """
     start = time.perf_counter()
     options = job.options
-    if record.is_known(field.name):
-        field = replace(field, sha256=sha256_of(field.path))
-        done = None if options.overwrite else record.find_done(field, probability=options.probabilities)
-        if done is not None:
-            return ReadField(done, None, time.perf_counter() - start)
-        record.refuse_loss(field, job.files(field), overwrite=options.overwrite)
     try:
-        micrograph = read_micrograph(
+        content: Micrograph | Mosaic = open_mosaic(
+            field.path, field.page, pixel_size_um=options.pixel_size_um
+        ) or read_micrograph(
             field.path, page=field.page, pixel_size_um=options.pixel_size_um, exclusion=options.exclusion
         )
     except MemoryError:
         raise FileError(field.path, "there is not enough memory to read it") from None
-    height, width = micrograph.pixels.shape[:2]
-    field = replace(
-        field,
-        sha256=micrograph.sha256,
-        height_px=height,
-        width_px=width,
-        calibration=micrograph.calibration,
-        excluded_px=0 if micrograph.excluded is None else int(np.count_nonzero(micrograph.excluded)),
-    )
-    return ReadField(field, micrograph, time.perf_counter() - start)
+    if isinstance(content, Mosaic):
+        field = replace(
+            field,
+            sha256=sha256_of(field.path),
+            height_px=content.height_px,
+            width_px=content.width_px,
+        )
+    else:
+        height, width = content.pixels.shape[:2]
+        field = replace(
+            field,
+            sha256=content.sha256,
+            height_px=height,
+            width_px=width,
+            excluded_px=0 if content.excluded is None else int(np.count_nonzero(content.excluded)),
+        )
+    field = replace(field, calibration=content.calibration)
+    return ReadField(field, content, time.perf_counter() - start)
 
 
-def write_field(job: Job, record: Record, read: ReadField, prediction: Prediction) -> FieldResult:
+def write_field(job: Job, field: FieldResult, micrograph: Micrograph, prediction: Prediction) -> FieldResult:
     """Write a field's files and return its result, without the time it took.
 
     Raises
@@ -81,30 +121,48 @@ def write_field(job: Job, record: Record, read: ReadField, prediction: Predictio
     FileError
         If a file cannot be written.
     """
-    field, micrograph, folder = read.field, read.micrograph, job.options.output
-    assert micrograph is not None
-    classes, size_um = job.classes, micrograph.calibration.pixel_size_um
-    record.plan([field.name])
-    try:
-        record.remove_stale_probability(field.name)
-    except OSError as error:
-        raise FileError(folder / field.probability, f"cannot be removed: {reason(error)}") from error
+    folder, classes = job.options.output, job.classes
+    size_um = micrograph.calibration.pixel_size_um
     write_mask(folder / field.mask, prediction.labels, pixel_size_um=size_um, classes=classes)
     write_overlay(folder / field.overlay, micrograph.pixels, prediction.labels, classes)
-    probability_sha256 = None
     if prediction.probability is not None:
         write_probability(folder / field.probability, prediction.probability, pixel_size_um=size_um)
-        probability_sha256 = sha256_of(folder / field.probability)
+    counts = {phase.name: int(np.count_nonzero(prediction.labels == phase.label)) for phase in classes}
+    return done_result(job, field, micrograph, prediction, counts)
+
+
+def done_result(
+    job: Job,
+    field: FieldResult,
+    micrograph: Micrograph,
+    prediction: Prediction,
+    counts_px: Mapping[str, int],
+) -> FieldResult:
+    """Return the result of a field whose files are written, without the time it took.
+
+    Parameters
+    ----------
+    job, field
+        What was done, and the field as it was read.
+    micrograph, prediction
+        Its pixels and labels, of a very large field every n-th of them.
+    counts_px
+        Pixels of each class.
+
+    Raises
+    ------
+    FileError
+        If a file that was written cannot be read.
+    """
+    folder = job.options.output
     counted_px = field.height_px * field.width_px - field.excluded_px
-    fractions = {
-        phase.name: np.count_nonzero(prediction.labels == phase.label) / counted_px if counted_px else np.nan
-        for phase in classes
-    }
+    fractions = {name: count / counted_px if counted_px else np.nan for name, count in counts_px.items()}
+    has_probability = job.options.probabilities
     return replace(
         field,
         status="done",
         mask_sha256=sha256_of(folder / field.mask),
-        probability_sha256=probability_sha256,
+        probability_sha256=sha256_of(folder / field.probability) if has_probability else None,
         area_fractions=fractions,
         confidence=None if prediction.confidence is None else round(prediction.confidence, 4),
         warnings=field_warnings(

@@ -9,11 +9,13 @@ from steelquant.micrograph.field import STEEL_CLASSES
 from steelquant.networks.registry import model_info
 from steelquant.networks.weights import WeightsMetadata
 from steelquant.segmentation.averaging import MeanEngine, combine, combined_tiling
-from steelquant.segmentation.predict import choose_tiling
+from steelquant.segmentation.tiling import choose_tiling
 
 
 class Brightness:
     """Logits from a pixel's place in the tile as well as its colour, so that orientation matters."""
+
+    version = "1"
 
     def __init__(self, gain: float, device: str = "cpu") -> None:
         self.name, self.device, self.gain = "arithmetic", device, gain

@@ -17,7 +17,8 @@ from steelquant.networks.registry import model_info
 from steelquant.networks.weights import WeightsMetadata, find_weights
 from steelquant.segmentation.blocks import BlockedDeepLab
 from steelquant.segmentation.engine import load_engine
-from steelquant.segmentation.predict import Predictor, Tiling, choose_tiling
+from steelquant.segmentation.predict import Predictor
+from steelquant.segmentation.tiling import Tiling, choose_tiling
 from steelquant.segmentation.torch_engine import TorchEngine
 
 

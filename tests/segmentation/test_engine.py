@@ -15,7 +15,8 @@ from steelquant.segmentation import device
 from steelquant.segmentation.device import resolve_device
 from steelquant.segmentation.engine import load_engine
 from steelquant.segmentation.folding import fold_batch_norms
-from steelquant.segmentation.predict import Predictor, Tiling, choose_tiling
+from steelquant.segmentation.predict import Predictor
+from steelquant.segmentation.tiling import Tiling, choose_tiling
 from steelquant.segmentation.torch_engine import TorchEngine
 
 

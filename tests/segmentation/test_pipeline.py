@@ -53,6 +53,7 @@ def test_a_folder_becomes_masks_overlays_and_one_record(threshold_run, micrograp
     assert record["weights"]["sha256"] == _sha256(weights)
     assert record["engine"] == {
         "name": "threshold",
+        "version": "1",
         "device": "cpu",
         "tile_px": 3072,
         "overlap_px": 256,

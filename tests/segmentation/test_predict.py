@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from steelquant.networks.registry import MODELS, model_info
-from steelquant.segmentation.predict import Predictor, Tiling, choose_tiling
+from steelquant.segmentation.predict import Predictor
 from steelquant.segmentation.tiles import SMALLEST_TILE_PX
+from steelquant.segmentation.tiling import Tiling, choose_tiling
 
 SMALL = Tiling(tile_px=256, overlap_px=64, margin_px=16, stride_px=16, batch=1)
 
