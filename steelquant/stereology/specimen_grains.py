@@ -116,8 +116,8 @@ def _remarks(
         yield from shortfalls([grains.features.count for _, grains in counted], number)
     if largest is not None and largest.applies:
         outliers = "1 grain" if largest.outliers == 1 else f"{largest.outliers} grains"
-        share = f"{largest.outlier_area_fraction:.1%} of the area"
-        yield f"as large as G {largest.number:.1f} (E930): {outliers} on {share}, outliers"
+        share = f"{100 * largest.outlier_area_fraction:.1f} % of the area"
+        yield f"as large as G {largest.number:.1f} (E930): {outliers} far coarser than the rest, {share}"
     isolated = largest is not None and largest.applies  # what E1181 calls so is what E930 has said
     if kind is not None and kind.kind != "none" and not isolated:
         yield f"duplex grain size (E1181), {duplex_text(kind)}: one mean does not describe it"
@@ -131,7 +131,7 @@ def _count_of(fields: Sequence[FieldResult]) -> str:
 def duplex_text(found: Duplex) -> str:
     """Return the kind of a duplex structure and its populations in words."""
     parts = [
-        f"{population.area_fraction:.0%} of the area at G {population.number:.1f}"
+        f"{100 * population.area_fraction:.0f} % of the area at G {population.number:.1f}"
         for population in found.populations
     ]
     return f"{found.kind}: {' and '.join(parts)}" if parts else found.kind

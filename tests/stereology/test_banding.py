@@ -131,3 +131,30 @@ def test_an_excluded_bar_neither_has_an_axis_nor_counts():
 
 def test_an_empty_field_has_no_axis():
     assert not estimate_axis(np.zeros((64, 64), dtype=bool)).certain
+
+
+@pytest.mark.parametrize("angle_deg", [0, 35, 90])
+def test_bands_of_round_features_have_an_axis_all_the_same(angle_deg):
+    rng = np.random.default_rng(5)
+    rows, columns = np.mgrid[:480, :640]
+    turn = math.radians(angle_deg)
+    phase = np.zeros(rows.shape, dtype=bool)
+    for row, column in rng.uniform((0, 0), rows.shape, (700, 2)):
+        if (row * math.cos(turn) + column * math.sin(turn)) % 120 < 50:
+            near = np.s_[max(0, int(row) - 5) : int(row) + 6, max(0, int(column) - 5) : int(column) + 6]
+            phase[near] |= np.hypot(rows[near] - row, columns[near] - column) < 5
+
+    axis = estimate_axis(phase)
+
+    assert axis.certain
+    assert abs((axis.angle_deg - angle_deg + 90) % 180 - 90) < 8
+    assert "borders of bands" in axis.source
+
+
+def test_round_features_at_random_have_no_certain_axis():
+    rng = np.random.default_rng(6)
+    certain = 0
+    for _ in range(40):
+        grey = ndimage.gaussian_filter(rng.normal(size=(240, 320)), rng.uniform(3, 7))
+        certain += estimate_axis(grey > np.quantile(grey, 0.7)).certain
+    assert certain <= 2
