@@ -68,7 +68,7 @@ def write_mask(
         `labels` holds values that `classes` does not name.
     """
     named = [EXCLUDED, *(item.label for item in classes)]
-    if np.delete(np.bincount(labels.ravel(), minlength=256), named).any():
+    if sum(np.count_nonzero(labels == label) for label in set(named)) != labels.size:
         raise ValueError("the labels hold values that the classes do not name")
     description = _describe_mask(labels.shape, pixel_size_um, classes)
     _write(path, labels, description, pixel_size_um, photometric="palette", colormap=_colormap(classes))

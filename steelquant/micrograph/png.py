@@ -84,21 +84,28 @@ def decode(content: bytes, path: Path, sha256: str) -> tuple[Picture, int]:
     return picture, _orientation(chunks)
 
 
-def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode ``(height, width, 3)`` uint8 RGB as PNG, four times faster than libpng at the same size.
+def encode(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
+    """Encode a palette picture as PNG, several times faster than libpng at the same size.
 
     Each row is stored as its difference to the row above (filter 2 of the PNG standard) and compressed by
     libdeflate.
+
+    Parameters
+    ----------
+    indices
+        ``(height, width)`` uint8.
+    palette
+        ``(256, 3)`` uint8 RGB.
     """
-    height, width, _ = pixels.shape
-    rows = np.ascontiguousarray(pixels).reshape(height, width * 3)
-    filtered = np.empty((height, width * 3 + 1), np.uint8)
+    height, width = indices.shape
+    filtered = np.empty((height, width + 1), np.uint8)
     filtered[:, 0] = 2
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    filtered[0, 1:] = indices[0]
+    np.subtract(indices[1:], indices[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     chunks = (
         (b"IHDR", header),
+        (b"PLTE", palette.tobytes()),
         (b"IDAT", bytes(imagecodecs.deflate_encode(filtered.tobytes(), level=1))),
         (b"IEND", b""),
     )

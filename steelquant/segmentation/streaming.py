@@ -90,7 +90,7 @@ def _attempt(
             counted += strip.counted
             on_rows(strip.top_px + len(strip.labels))
         labels = outputs.small_labels()
-        excluded_px = int(outputs.counts_px[EXCLUDED])
+        excluded_px = outputs.counts_px[EXCLUDED]
         if excluded_px == size[0] * size[1]:
             raise FileError(field.path, "the exclusion leaves nothing of the field")
         outputs.finish()
@@ -112,7 +112,7 @@ def _attempt(
         dataclasses.replace(field, excluded_px=excluded_px),
         sparse,
         Prediction(labels, None, certainty / counted if counted else None),
-        {phase.name: int(outputs.counts_px[phase.label]) for phase in job.classes},
+        {phase.name: outputs.counts_px[phase.label] for phase in job.classes},
     )
 
 
@@ -181,7 +181,7 @@ class _Outputs:
     def __init__(self, job: Job, field: FieldResult, mosaic: Mosaic) -> None:
         size, size_um = (mosaic.height_px, mosaic.width_px), mosaic.calibration.pixel_size_um
         folder = job.options.output
-        self.counts_px = np.zeros(256, np.int64)
+        self.counts_px = dict.fromkeys([EXCLUDED, *(phase.label for phase in job.classes)], 0)
         self._reducer = RowReducer(*size, overview_factor(*size), mean=False)
         self._small: list[NDArray[np.uint8]] = []
         self._stack = contextlib.ExitStack()
@@ -220,7 +220,8 @@ class _Outputs:
             self._probability.finish()
 
     def _add(self, strip: Strip) -> None:
-        self.counts_px += np.bincount(strip.labels.ravel(), minlength=256)
+        for label in self.counts_px:
+            self.counts_px[label] += int(np.count_nonzero(strip.labels == label))
         self._small.append(self._reducer.add(strip.labels))
         self._mask.add(strip.labels)
         if self._probability is not None:
