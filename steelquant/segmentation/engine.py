@@ -3,9 +3,9 @@
 An engine takes tiles as they are cut from a picture and returns logits; normalisation, precision and the
 device's memory are its own affair. Another runtime is another class with these members.
 
-Two engines agree in all but a few of a million labels: numbers are added up in another order, and where a
-pixel stands between two phases that decides. So the engine, like the device, is recorded but is no parameter
-of the masks: a run that goes on with another engine keeps the fields that are done.
+On the processor the engines differ by rounding only: on eight real and synthetic fields no label was another.
+So the engine, like the device, is recorded but is no parameter of the masks: a run that goes on with another
+engine keeps the fields that are done.
 """
 
 from __future__ import annotations

@@ -27,13 +27,8 @@ _DECIDING_CODE = (
 )
 _DECIDING_PACKAGES = ("openvino", "torch", "segmentation-models-pytorch")
 
-_OUT_OF_MEMORY = (
-    "bad_alloc",
-    "out of memory",
-    "out_of_memory",
-    "out_of_resources",
-    "cl_mem_object_allocation",
-)
+_OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "out of memory", "out_of_resources")
+"""Words of the processor's plugin, of C++ and of OpenCL; there is no class of error for it."""
 
 
 def import_openvino() -> Any:
@@ -89,12 +84,13 @@ class OpenVinoEngine:
         constants = openvino.Tensor(np.frombuffer(network.constants, np.uint8))
         self._model = core.read_model(network.graph.decode(), constants)
         self._request: Any = None
-        self._size_px: tuple[int, int] | None = None
+        self._size_px: tuple[int, ...] | None = None
 
     def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the logits of a batch; see :class:`steelquant.segmentation.engine.Engine`."""
         try:
-            return np.concatenate([self._run(tile[None]) for tile in tiles])
+            self._prepare(tiles.shape[1:3])
+            return self._run(tiles)
         except RuntimeError as error:
             if not any(word in str(error).lower() for word in _OUT_OF_MEMORY):
                 raise
@@ -106,24 +102,31 @@ class OpenVinoEngine:
         """Return the same network on the CPU; None if it is there already."""
         return None if self._network is None else OpenVinoEngine(self._network, "cpu")
 
-    def _run(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
-        size_px = tile.shape[1:3]
-        if size_px != self._size_px:
-            self._request = self._size_px = None  # the memory of the last size goes before the next is taken
-            self._model.reshape(list(tile.shape))
-            compiled = openvino_core().compile_model(self._model, self.device.upper(), _settings(self.device))
-            self._request = compiled.create_infer_request()
-            self._size_px = size_px
-        shared = import_openvino().Tensor(np.ascontiguousarray(tile), shared_memory=True)
-        self._request.infer([shared], share_outputs=True)
-        return np.array(self._request.get_output_tensor(0).data, np.float32)
+    def _prepare(self, size_px: tuple[int, ...]) -> None:
+        """Compile for tiles of this size, unless the last tiles had it."""
+        if size_px == self._size_px:
+            return
+        self._request = self._size_px = None  # the memory of the last size goes before the next is taken
+        self._model.reshape([1, *size_px, 3])
+        compiled = openvino_core().compile_model(self._model, self.device.upper(), _settings(self.device))
+        self._request = compiled.create_infer_request()
+        self._size_px = size_px
+
+    def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        tensor = import_openvino().Tensor
+        result = self._request.get_output_tensor(0)
+        logits = np.empty((len(tiles), *result.shape[1:]), np.float32)
+        for tile, place in zip(np.ascontiguousarray(tiles), logits, strict=True):
+            self._request.infer([tensor(tile[None], shared_memory=True)], share_outputs=True)
+            place[:] = result.data[0]
+        return logits
 
 
 def _settings(device: str) -> dict[str, Any]:
     """Return what OpenVINO must know of a device.
 
-    On processors with bfloat16 it would use that unasked, and one label in hundreds would change. Pinned
-    threads of two processes would meet on the same cores.
+    On processors with bfloat16 it would use that unasked; on eight fields up to 0.2 % of the labels changed.
+    Pinned threads of two processes would meet on the same cores.
     """
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if device == "cpu":

@@ -21,11 +21,11 @@ from steelquant.segmentation.reach import limit_reach
 from steelquant.segmentation.torch_engine import TorchEngine
 
 _TRACED_PX = (64, 96)
-_PROBED_PX = (128, 96)
+_PROBED_PX = (96, 128)
 """Another size than the one that was traced: what only fits that one shows itself."""
 
 _TOLERANCE = 1e-3
-"""Largest change of a logit, relative to the largest logit, that still counts as rounding."""
+"""Largest change of the logits, relative to their root mean square, that still counts as rounding."""
 
 
 class ExportError(Exception):
@@ -97,10 +97,9 @@ def _check(exported: ExportedNetwork, reference: TorchEngine) -> None:
     got = OpenVinoEngine(exported, "cpu").predict(tiles)
     if expected.shape != got.shape:
         raise ExportError(f"logits of shape {got.shape}, not {expected.shape}")
-    largest = np.abs(expected).max()
-    difference = np.abs(got - expected).max()
-    if not difference <= _TOLERANCE * largest:
-        raise ExportError(f"logits that differ by {difference:.3g} where the largest is {largest:.3g}")
+    change = float(np.linalg.norm(got - expected) / np.linalg.norm(expected))
+    if not change <= _TOLERANCE:
+        raise ExportError(f"logits that differ by {change:.2g} of their size")
 
 
 def _traceable(network: nn.Module) -> nn.Module:
