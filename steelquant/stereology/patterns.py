@@ -252,8 +252,7 @@ def _votes(
 
 
 def _score(before: int | None, after: int | None, met: NDArray[np.int32], *, circle: bool) -> float:
-    labels, first = np.unique(met, return_index=True)
-    in_order = [int(label) for label in labels[np.argsort(first)]]
+    in_order: list[int] = list(dict.fromkeys(met.tolist()))
     if before is None or after is None:
         # The path ends on the boundary: half of what it would have crossed.
         known = before if before is not None else after
