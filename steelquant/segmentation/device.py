@@ -16,7 +16,8 @@ DEVICES = "auto, cpu, cuda, cuda:N, mps, gpu, gpu.N or npu"
 _TORCH_GPU = re.compile(r"mps|cuda(:\d+)?")
 _INTEL = re.compile(r"gpu(\.\d+)?|npu", re.IGNORECASE)
 
-_CUDA_DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
+_NVIDIA_DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
+_AMD_DRIVER = Path("/dev/kfd")
 
 
 def is_torch_gpu(device: str) -> bool:
@@ -67,13 +68,14 @@ def may_have_torch_gpu() -> bool:
     """
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
-    if Path("/dev/kfd").exists():
-        return True
-    try:
-        ctypes.CDLL(_CUDA_DRIVERS.get(sys.platform, ""))
-    except OSError:
+    driver = _NVIDIA_DRIVERS.get(sys.platform)
+    if driver is None:
         return False
-    return sys.platform in _CUDA_DRIVERS
+    try:
+        ctypes.CDLL(driver)
+    except OSError:
+        return _AMD_DRIVER.exists()
+    return True
 
 
 def _best_torch_gpu() -> str | None:

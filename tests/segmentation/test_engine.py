@@ -124,6 +124,56 @@ def test_only_lack_of_memory_becomes_a_memory_error(message, kind):
     assert type(caught.value) is kind
 
 
+class _Small(nn.Module):
+    """A network for which only so many pixels fit into memory at once."""
+
+    def __init__(self, most_px: int) -> None:
+        super().__init__()
+        self.most_px = most_px
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, image):
+        if (px := image.shape[0] * image.shape[2] * image.shape[3]) > self.most_px:
+            raise torch.cuda.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {px} bytes")
+        self.seen.append(tuple(image.shape))
+        return image[:, :2]
+
+
+def test_memory_that_runs_out_means_smaller_batches_then_smaller_tiles(texture):
+    pixels = texture(512, 1024)
+    told: list[str] = []
+    engine = TorchEngine(_Small(10**9), WeightsMetadata("mobilenetv2"), torch.device("cpu"))
+    expected = Predictor(engine, Tiling(512, 0, 0, 16, 4), tell=pytest.fail).predict(pixels, None)
+    engine = TorchEngine(_Small(2 * 256 * 256), WeightsMetadata("mobilenetv2"), torch.device("cpu"))
+    predictor = Predictor(engine, Tiling(512, 0, 0, 16, 4), tell=told.append)
+    prediction = predictor.predict(pixels, None)
+    np.testing.assert_array_equal(prediction.labels, expected.labels)
+    assert (predictor.tiling.batch, predictor.tiling.tile_px) == (1, 256)
+    assert told == ["memory ran out on cpu: going on with smaller batches, tiles or the CPU"]
+
+
+def test_memory_that_never_suffices_ends_in_one_error(texture):
+    engine = TorchEngine(_Small(64 * 64), WeightsMetadata("mobilenetv2"), torch.device("cpu"))
+    engine._network.most_px = 100  # the probe of folding has passed
+    told: list[str] = []
+    with pytest.raises(MemoryError, match="not even single tiles fit into memory"):
+        Predictor(engine, Tiling(512, 0, 0, 16, 4), tell=told.append).predict(texture(300, 300), None)
+    assert len(told) == 1
+
+
+def test_from_a_gpu_the_network_goes_to_the_processor(texture):
+    """There is no GPU here: an engine that believes to be on one has its network moved all the same."""
+    engine = TorchEngine(_trained("mobilenetv2"), WeightsMetadata("mobilenetv2"), torch.device("cpu"))
+    assert engine.on_cpu() is None
+    tiles = texture(64, 96)[None]
+    expected = engine.predict(tiles)
+    engine._place = torch.device("cuda:0")
+    moved = engine.on_cpu()
+    assert moved is not None
+    assert moved.device == "cpu"
+    np.testing.assert_allclose(moved.predict(tiles), expected, atol=1e-5 * np.abs(expected).max())
+
+
 def test_weights_from_a_file_run_as_the_network_they_came_from(tmp_path, texture):
     network = _trained("mobilenetv2")
     write_weights(tmp_path / "w.safetensors", network, WeightsMetadata("mobilenetv2"))
@@ -150,6 +200,38 @@ def test_devices_that_are_not_there_are_refused(monkeypatch):
     for name in ("cuda", "cuda:1", "mps"):
         with pytest.raises(UsageError, match=f"--device {name}.*use --device cpu"):
             resolve_device(name)
+
+
+def test_pytorch_is_not_asked_where_no_gpu_can_be(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(device, "may_have_torch_gpu", lambda: False)
+    assert resolve_device("auto") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "driver", "expected"),
+    [
+        ("linux", "x86_64", True, True),
+        ("linux", "x86_64", False, False),
+        ("win32", "AMD64", True, True),
+        ("darwin", "arm64", False, True),
+        ("darwin", "x86_64", True, False),
+    ],
+)
+def test_a_driver_or_an_apple_processor_tells_of_a_gpu(monkeypatch, system, processor, driver, expected):
+    def load(name: str) -> None:
+        if not driver or not name:
+            raise OSError(name)
+
+    monkeypatch.setattr(device.sys, "platform", system)
+    monkeypatch.setattr(device.platform, "machine", lambda: processor)
+    monkeypatch.setattr(device.ctypes, "CDLL", load)
+    monkeypatch.setattr(device, "_AMD_DRIVER", device.Path("not there"))
+    assert device.may_have_torch_gpu() is expected
+
+
+def test_intels_devices_go_by_openvinos_names():
+    assert [resolve_device(name) for name in ("gpu", "GPU.1", "NPU")] == ["gpu", "gpu.1", "npu"]
 
 
 def test_a_gpu_beyond_those_there_are_is_refused(monkeypatch):
