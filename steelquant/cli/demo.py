@@ -39,7 +39,7 @@ def demo(
     if run.failed:
         raise typer.Exit(1)
     screen.print("measuring the masks")
-    result = quantify([masks / field.mask for field in run.fields], output=report, specimen="{}")
+    result = quantify([masks / field.mask for field in run.fields], output=report, specimen="{}", workers=0)
     for failure in result.failures:
         screen.print(str(failure), markup=False)
     out.print("Look at:")

@@ -122,6 +122,8 @@ def _remarks(result: Quantification) -> Iterator[str]:
         found = list(specimen.remarks)
         if specimen.grains is not None:
             found += [f"grain size: {remark}" for remark in specimen.grains.remarks]
+        elif _GRAIN_SIZE in specimen.estimates:
+            found.append(f"no grain size: {specimen.estimates[_GRAIN_SIZE].reason}")
         for remark in found:
             concerned.setdefault(remark, []).append(specimen.name)
     for remark, names in concerned.items():

@@ -35,6 +35,8 @@ from steelquant.reports.sheets import (
 )
 from steelquant.reports.summary_sheet import add_summary
 from steelquant.reports.table import Cell, Row, Table
+from steelquant.stereology.grain_quantities import GRAIN_SIZE
+from steelquant.stereology.quantity import find_quantity
 
 if TYPE_CHECKING:
     from steelquant.stereology.quantify import Quantification
@@ -102,12 +104,15 @@ def _add_overlays(workbook: Workbook, result: Quantification) -> None:
         sheet.column_dimensions[get_column_letter(column)].width = width
     names = {field.source.name: specimen.name for specimen in result.specimens for field in specimen.fields}
     shown = result.fields[:MOST_OVERLAYS]
-    main = result.quantities[0]
+    main, grain_size = result.quantities[0], find_quantity(GRAIN_SIZE, result.quantities)
+    sizes = {} if grain_size is None else {field.source.name: grain_size.value(field) for field in shown}
     for index, field in enumerate(shown):
         line, column = divmod(index, _OVERLAYS_PER_ROW)
         row, name = 2 * line + 1, field.source.name
         value = main.value(field)
         amount = "" if value is None else f"{main.name.split(' (')[0]} {value:.2f} %"
+        if (number := sizes.get(name)) is not None and field.grains is not None:
+            amount += f"  ·  G {number:.1f} ({field.grains.search.verdict})"
         sheet.row_dimensions[row + 1].height = (_OVERLAY_PX[1] + 12) * _POINTS_PER_PIXEL
         try:
             picture, kind = thumbnail(

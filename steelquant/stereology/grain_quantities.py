@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from steelquant.stereology.grain_measurement import GrainMeasures
+from steelquant.stereology.grain_measurement import NO_FERRITE, GrainMeasures
 from steelquant.stereology.grain_size import (
     density_of_number,
     intercept_of_number,
@@ -109,7 +109,9 @@ def _reason(field: FieldResult) -> str:
     """Say why a field has no grains, or why they do not count."""
     if field.grains is None:
         return field.grains_reason
-    return "" if field.grains.counts else f"boundaries {field.grains.search.verdict}"
+    if field.grains.counts:
+        return ""
+    return "no ferrite" if field.grains.search.verdict == NO_FERRITE else "boundaries too faint"
 
 
 Measure = Callable[[GrainMeasures], float | None]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelquant.stereology.duplex import Duplex, LargestGrain, as_large_as, duplex
-from steelquant.stereology.grain_measurement import GrainMeasures
+from steelquant.stereology.grain_measurement import NO_FERRITE, TOO_FAINT, GrainMeasures
 from steelquant.stereology.grain_size import shortfalls
 from steelquant.stereology.measurement import FieldResult
 from steelquant.stereology.statistics import Estimate
@@ -102,9 +102,10 @@ def _remarks(
     largest: LargestGrain | None,
     kind: Duplex | None,
 ) -> Iterator[str]:
-    left_out = [f for f in fields if f.grains is not None and not f.grains.counts]
-    if left_out:
-        yield f"boundaries too faint in {len(left_out)} of {_count_of(fields)}, left out of the mean"
+    verdicts = [field.grains.search.verdict for field in fields if field.grains is not None]
+    for verdict, what in ((TOO_FAINT, "boundaries too faint"), (NO_FERRITE, "no ferrite")):
+        if verdict in verdicts:
+            yield f"{what} in {verdicts.count(verdict)} of {_count_of(fields)}, left out of the mean"
     unseen = dict.fromkeys(field.grains_reason for field in fields if field.grains is None)
     if unseen:
         count = sum(field.grains is None for field in fields)

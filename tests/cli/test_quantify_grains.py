@@ -78,6 +78,9 @@ def test_the_terminal_tells_the_grain_size_and_what_it_misses(place):
     assert "grain size G" in result.stdout
     assert "500 are wanted" in result.stdout
 
+    shutil.rmtree(place / "lot 7")
+    assert "no grain size: the micrograph was not found" in run().stdout
+
 
 def test_twice_the_pixel_size_is_two_numbers_coarser(place):
     once = measured("--pixel-size", "0.5")
