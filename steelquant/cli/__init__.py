@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from steelquant import __version__
 from steelquant.cli.console import print_error
 from steelquant.cli.demo import demo
+from steelquant.cli.doctor import doctor
 from steelquant.cli.evaluate import evaluate
 from steelquant.cli.models import models
 from steelquant.cli.prepare import prepare
@@ -67,6 +68,7 @@ def _root(
 app.command()(segment)
 app.command()(quantify)
 app.command()(models)
+app.command()(doctor)
 app.command()(demo)
 app.command()(synthesize)
 app.command()(prepare)

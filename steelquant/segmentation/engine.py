@@ -114,7 +114,7 @@ def load_engine(
     except (SteelquantError, MemoryError):
         raise
     except Exception as error:  # a damaged installation, an operation that it lacks: no list names them all
-        problem = f"OpenVINO cannot run {metadata.model} ({_first_line(error)})"
+        problem = f"OpenVINO cannot run {metadata.model} ({first_line(error)})"
         if engine == "openvino" or place != "cpu":
             raise UsageError(f"{problem}; use --engine torch") from error
         tell(f"{problem}; going on with PyTorch")
@@ -139,6 +139,7 @@ def _load_openvino(weights: Path, device: str) -> Engine:
     return OpenVinoEngine(exported(weights), device)
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says; of one that is not ours with the name of its class."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    return line if isinstance(error, SteelquantError) else f"{type(error).__name__}: {line}".rstrip(": ")

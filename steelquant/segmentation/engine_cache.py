@@ -65,6 +65,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "steelquant"
 
 
+def can_keep_exports() -> bool:
+    """Tell whether the folder can be written, or made."""
+    folder = cache_folder()
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return place.is_dir() and os.access(place, os.W_OK)
+
+
 def find_export(origin: Origin) -> ExportedNetwork | None:
     """Return the export with exactly this origin; None if there is none that is whole."""
     from safetensors import SafetensorError, safe_open

@@ -9,7 +9,7 @@ import time
 import pytest
 
 HEAVY = ("torch", "numpy", "cv2", "tifffile", "scipy", "pandas", "rich.progress", "steelquant.micrograph")
-COMMANDS = ("segment", "quantify", "synthesize", "prepare", "train", "evaluate", "models", "demo")
+COMMANDS = ("segment", "quantify", "synthesize", "prepare", "train", "evaluate", "models", "doctor", "demo")
 LIMIT_S = 0.5
 
 
