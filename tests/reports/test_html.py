@@ -23,13 +23,13 @@ from steelquant.micrograph.field import Calibration, Mask
 from steelquant.micrograph.files import sha256_of
 from steelquant.micrograph.masks import write_mask
 from steelquant.reports.html import write_html
-from steelquant.reports.html.charts import axis
+from steelquant.reports.html.axes import axis
 from steelquant.reports.html.micrographs import Found
 from steelquant.reports.html.numbers import format_number, with_interval
 from steelquant.reports.html.pictures import ALL_PICTURES_BYTES, MOST_FIELDS, field_bytes, make_pictures
-from steelquant.reports.html.regions import Regions, regions_of
+from steelquant.reports.html.regions import Regions
 from steelquant.stereology import Quantification, quantify
-from steelquant.stereology.features import measure_features
+from steelquant.stereology.features import label_phase
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stereology"))
 from segmented_folder import squares, write_segmented
@@ -280,7 +280,9 @@ def test_regions_under_the_pointer_have_the_sizes_of_the_table_of_features(tmp_p
     (field,) = quantify(tmp_path / "m", output=None).fields
     mask = Mask(tmp_path / "m" / "a.tif", labels, Calibration(0.5, ""), "")
 
-    pictures = make_pictures(Found(None, "none", ""), mask, regions_of(field, mask), 10_000_000)
+    found = field.features["pearlite"]
+    regions = [Regions("pearlite", label_phase(labels, 1), found)]
+    pictures = make_pictures(Found(None, "none", ""), mask, regions, 10_000_000)
 
     encoded = pictures.regions
     assert encoded is not None
@@ -294,14 +296,14 @@ def test_regions_under_the_pointer_have_the_sizes_of_the_table_of_features(tmp_p
         told = numbers[row, at + 1] if step == 0 else numbers[row + 1, at] if step == 1 else next(given)
         numbers[row + 1, at + 1] = told
     numbers = numbers[1:, 1:]
-    sizes = np.frombuffer(zlib.decompress(base64.b64decode(encoded.sizes)), "<u4").reshape(2, -1)
+    sizes = np.frombuffer(zlib.decompress(base64.b64decode(encoded.sizes)), "<u4").reshape(3, -1)
     names, firsts, counts = zip(*encoded.kinds, strict=True)
     assert names == ("excluded", "ferrite", "pearlite", "pearlite")
-    assert counts == (0, 0, 0, field.features["pearlite"].count)
-    found = field.features["pearlite"]
+    assert counts == (0, 0, 0, found.count)
     assert np.array_equal(sizes[0] & 0x7FFFFFFF, found.area_px)
     assert np.array_equal(sizes[0] >> 31, found.cut)
     assert np.array_equal(sizes[1], found.label)
+    assert np.allclose(sizes[2] / 100, found.aspect_ratio, atol=0.0051)
     rows = ((np.arange(height) + 0.5) * 200 / height).astype(int)
     columns = ((np.arange(width) + 0.5) * 1700 / width).astype(int)
     reduced = labels[np.ix_(rows, columns)]
@@ -310,29 +312,6 @@ def test_regions_under_the_pointer_have_the_sizes_of_the_table_of_features(tmp_p
     assert (numbers[reduced == 1] >= firsts[3]).all()
     at = np.argmin(abs(rows - found.centroid_y_px[7])), np.argmin(abs(columns - found.centroid_x_px[7]))
     assert numbers[at] == firsts[3] + 7
-
-
-def test_grains_get_a_picture_of_their_boundaries_and_sizes_of_their_own(tmp_path: Path) -> None:
-    # Four grains of 50 × 50 px meet in a cross; a feature of pearlite lies in the first.
-    grains = np.kron(np.array([[1, 2], [3, 4]], np.int32), np.ones((50, 50), np.int32))
-    labels = np.zeros((100, 100), np.uint8)
-    labels[10:20, 10:20] = 1
-    grains[labels == 1] = 0
-    mask = Mask(Path("m.tif"), labels, Calibration(None, ""), "")
-    regions = Regions("ferrite grain", grains, measure_features(grains), has_boundaries=True)
-    found = Found(np.full((100, 100, 3), 200, np.uint8), "micrograph", "")
-
-    pictures = make_pictures(found, mask, [regions], 10_000_000)
-
-    phases, boundaries = pictures.layers
-    assert (phases.name, boundaries.name) == ("phases", "ferrite grain boundaries")
-    with Image.open(_file(tmp_path / "b.png", boundaries.address)) as picture:
-        lines = np.asarray(picture.convert("RGBA"))[..., 3] > 0
-    expected = np.zeros((100, 100), bool)
-    expected[49, :] = expected[:, 49] = True
-    assert np.array_equal(lines, expected)
-    assert pictures.regions is not None
-    assert pictures.regions.kinds[-1] == ("ferrite grain", 4, 4)
 
 
 def test_numbers_are_written_as_excel_writes_them() -> None:
@@ -345,6 +324,8 @@ def test_numbers_are_written_as_excel_writes_them() -> None:
     assert format_number(-0.0001, "0.00") == "0.00"
     assert format_number(float("nan"), "0.00") == "–"
     assert with_interval(24.126, 1.2, "0.00") == "24.13 ± 1.20"
+    assert with_interval(8.31, 0.04, "0.0") == "8.3 ± 0.04"
+    assert with_interval(8.31, 0.0, "0.0") == "8.3 ± 0.0"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.13, 0.17), (0, 99.7), (5, 5), (12_000, 48_000)])

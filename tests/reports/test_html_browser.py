@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 import time
@@ -12,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import Chromium, find_chromium
-from test_html import HOSTILE, edit_run, write_micrograph
+from test_html import HOSTILE, edit_run
 
+from steelquant.micrograph.masks import read_mask
 from steelquant.reports.html import write_html
 from steelquant.stereology import Quantification, quantify
+from steelquant.stereology.features import label_phase
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stereology"))
+from etched_fields import etched_field, write_etched
 from segmented_folder import squares, write_segmented
 
 pytestmark = [
@@ -26,6 +30,7 @@ pytestmark = [
 ]
 
 FRACTIONS = {"a_1": 0.36, "a_2": 0.09, "a_3": 0.16, "b_1": 0.49, "b_2": 0.25}
+LAYERS = ("phases", "boundaries", "grain sizes")
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +45,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Quantification]:
     folder = tmp_path_factory.mktemp("report")
-    masks = {name: squares(fraction) for name, fraction in FRACTIONS.items()}
-    write_segmented(folder / "s", masks)
-    hashes = {name: write_micrograph(folder / "images" / f"{name}.png", mask) for name, mask in masks.items()}
-
-    def found(entry) -> None:
-        entry["input"]["path"] = str(folder / "images" / f"{entry['name']}.png")
-        entry["input"]["sha256"] = hashes[entry["name"]]
-
-    edit_run(folder / "s", found)
-    result = quantify(folder / "s", output=None, specimen="{}_*")
+    fields = {
+        name: etched_field(seed, cell_area_px=700.0, pearlite=fraction)
+        for seed, (name, fraction) in enumerate(FRACTIONS.items())
+    }
+    result = quantify(write_etched(folder, fields), output=None, specimen="{}_*")
     write_html(result, folder / "r.html")
     return folder / "r.html", result
 
@@ -93,7 +93,7 @@ def view_box(page: Chromium) -> tuple[float, float, float, float]:
 
 def test_page_loads_with_all_its_pictures_and_nothing_to_complain_of(page: Chromium) -> None:
     page.wait_for("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
-    assert page.run("document.images.length") == 2 * len(FRACTIONS)
+    assert page.run("document.images.length") == (1 + len(LAYERS)) * len(FRACTIONS)
     assert page.run("document.querySelectorAll('#field-1 .scale-bar span')[0].textContent") == "20 µm"
     assert page.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
@@ -109,7 +109,7 @@ def test_slider_moves_by_keyboard_and_by_hand(page: Chromium) -> None:
     assert (share(page), clip(page)) == (0, "inset(0px 0px 0px 0%)")
     page.press("End")
     assert share(page) == 100
-    assert attribute(page, "#field-1 .divider", "aria-valuetext") == "100 % picture, 0 % phases"
+    assert attribute(page, "#field-1 .divider", "aria-valuetext") == "100 % micrograph, 0 % phases"
 
     x, y = page.centre("#field-1 .divider")
     left, _, width, _ = view_box(page)
@@ -129,7 +129,7 @@ def test_table_sorts_by_mouse_and_keyboard(page: Chromium, written: tuple[Path, 
 
     page.click(f"{head} button")
     assert column(page, 3) == sorted(values, key=float)
-    assert column(page, 2) == sorted(FRACTIONS, key=FRACTIONS.get)
+    assert column(page, 2) == [name for _, name in sorted(zip(map(float, values), FRACTIONS, strict=True))]
     assert attribute(page, head, "aria-sort") == "ascending"
     page.press("Enter", "\r")
     assert column(page, 3) == sorted(values, key=float, reverse=True)
@@ -141,23 +141,86 @@ def test_table_sorts_by_mouse_and_keyboard(page: Chromium, written: tuple[Path, 
     assert attribute(page, head, "aria-sort") == "none"
 
 
-def test_pointing_at_a_feature_tells_its_size(page: Chromium, written: tuple[Path, Quantification]) -> None:
-    field = written[1].fields[0]
-    found = field.features["pearlite"]
-    left, top, width, height = view_box(page)
-    number = int(np.argmin(abs(found.centroid_x_px - 90) + abs(found.centroid_y_px - 50)))
-    x = left + width * (found.centroid_x_px[number] + 0.5) / field.width_px
-    y = top + height * (found.centroid_y_px[number] + 0.5) / field.height_px
+def shown_layers(page: Chromium) -> list[str]:
+    return page.run(
+        "[...document.querySelectorAll('#field-1 .layer')].filter((e) => e.checkVisibility())"
+        ".map((e) => e.dataset.layer)"
+    )
+
+
+def test_buttons_choose_what_the_slider_uncovers(page: Chromium) -> None:
+    chosen = "document.querySelector('#field-1 .layers input:checked')"
+    assert shown_layers(page) == ["phases"]
+    page.click("#field-1 .layers label:nth-of-type(2)")
+    assert shown_layers(page) == ["boundaries"]
+    assert page.run("document.querySelector('#field-1 .side.right').textContent") == "boundaries"
+    # The arrow keys go on from there, and the legend goes along.
+    page.press("ArrowRight")
+    assert page.run(f"{chosen}.value") == "grain sizes"
+    assert shown_layers(page) == ["grain sizes"]
+    legend = "[...document.querySelectorAll('#field-1 .legend')].filter((e) => e.checkVisibility())"
+    assert page.run(f"{legend}.length") == 1
+    assert page.run(f"{legend}[0].textContent.trim()").startswith("equivalent diameter (µm)")
+    assert attribute(page, "#field-1 .divider", "aria-valuetext") == "50 % micrograph, 50 % grain sizes"
+    assert page.run("document.querySelectorAll('#field-2 .layer:not([hidden])').length") == 1
+
+
+def told_at(page: Chromium, number: int, x_px: float, y_px: float) -> str:
+    """What the page tells of the region at a place of the first field."""
+    width, height = page.run(
+        "(({width, height}) => [+width, +height])(document.querySelector('#field-1 .viewer').dataset)"
+    )
+    left, top, shown_width, shown_height = view_box(page)
+    page.mouse(
+        "mouseMoved", left + shown_width * (x_px + 0.5) / width, top + shown_height * (y_px + 0.5) / height
+    )
     readout = "document.querySelector('#field-1 .readout').textContent"
+    return page.wait_for(f"(/ {number}: /.test({readout}) && {readout})")
 
-    page.mouse("mouseMoved", x, y)
-    told = page.wait_for(readout)
 
-    # A square of 12 px at 0.5 µm/px: 36 µm², and a circle of that area is 6.77 µm wide.
-    assert told == f"pearlite {found.label[number]}: area 36.00 µm², equivalent diameter 6.77 µm"
-    assert page.run("document.querySelector('#field-1 .mark').hidden") is False
-    page.mouse("mouseMoved", left + 3, top + 3)
-    assert page.wait_for(f"{readout} === 'ferrite'")
+@pytest.mark.parametrize("kind", ["pearlite", "ferrite grain"])
+def test_pointing_at_a_feature_or_grain_tells_its_size(
+    page: Chromium, written: tuple[Path, Quantification], kind: str
+) -> None:
+    field = written[1].fields[0]
+    assert field.grains is not None
+    features = field.features["pearlite"] if kind == "pearlite" else field.grains.features
+    labels = label_phase(read_mask(field.source.mask_path).labels, 1)
+    labels = labels if kind == "pearlite" else field.grains.labels.unpack()
+    rows, columns = np.indices(labels.shape)
+    inside = ~features.cut & (
+        labels[features.centroid_y_px.round().astype(int), features.centroid_x_px.round().astype(int)]
+        == features.label
+    )
+    number = int(np.flatnonzero(inside)[0])
+    pixels = labels == features.label[number]
+    area_px = int(pixels.sum())
+    x, y = (features.centroid_x_px[number].round(), features.centroid_y_px[number].round())
+    assert np.isclose(columns[pixels].mean(), features.centroid_x_px[number])
+    assert np.isclose(rows[pixels].mean(), features.centroid_y_px[number])
+
+    told = told_at(page, features.label[number], x, y)
+
+    size = f"{math.sqrt(4 * area_px * 0.25 / math.pi):.2f} µm, area {area_px * 0.25:.2f} µm²"
+    assert told.startswith(f"{kind} {features.label[number]}: equivalent diameter {size}, aspect ratio ")
+    ratio = features.feret_max_px[number] / features.feret_min_px[number]
+    assert float(told.rpartition(" ")[2]) == pytest.approx(ratio, abs=0.0051)
+    assert page.run("document.querySelector('#field-1 .mark').checkVisibility()")
+    assert page.run("document.querySelector('#field-1 .tip').innerText.split('\\n')[0]") == (
+        f"{kind} {features.label[number]}"
+    )
+    tip = "document.querySelector('#field-1 .tip').getBoundingClientRect()"
+    box = "document.querySelector('#field-1 .view').getBoundingClientRect()"
+    assert page.run(f"{tip}.left >= {box}.left && {tip}.right <= {box}.right && {tip}.bottom <= {box}.bottom")
+
+
+def test_cut_grains_say_that_they_are_cut(page: Chromium, written: tuple[Path, Quantification]) -> None:
+    grains = written[1].fields[0].grains
+    assert grains is not None
+    labels = grains.labels.unpack()
+    at = int(np.flatnonzero(labels[0] > 0)[20])
+    told = told_at(page, int(labels[0, at]), at, 0)
+    assert told.endswith("cut: only this part is in the field")
 
 
 def test_cross_hair_reads_sizes_by_keyboard(page: Chromium) -> None:
@@ -166,7 +229,8 @@ def test_cross_hair_reads_sizes_by_keyboard(page: Chromium) -> None:
         page.press("ArrowRight")
     assert page.run("document.querySelector('#field-1 .cross').hidden") is False
     assert page.wait_for(
-        "/^(pearlite \\d+: area|ferrite$)/.test(document.querySelector('#field-1 .readout').textContent)"
+        "/^(pearlite|ferrite grain) \\d+: equivalent/.test("
+        "document.querySelector('#field-1 .readout').textContent)"
     )
     page.press("Escape")
     assert page.run("document.querySelector('#field-1 .cross').hidden") is True
@@ -222,11 +286,17 @@ def test_narrow_screens_need_no_sideways_scrolling_of_the_page(page: Chromium) -
 def test_print_opens_what_is_folded_and_closes_it_again(page: Chromium, tmp_path: Path) -> None:
     closed = "document.querySelectorAll('details:not([open])').length"
     before = page.run(closed)
-    page.run("addEventListener('beforeprint', () => { window.seen = " + closed + "; })")
+    prints = "document.querySelectorAll('.prints figure').length"
+    page.run(
+        f"addEventListener('beforeprint', () => {{ window.seen = {closed}; window.prints = {prints}; }})"
+    )
     page.pdf(tmp_path / "r.pdf")
     assert before > 0
     assert page.run("window.seen") == 0
+    assert page.run("window.prints") == len(FRACTIONS) * (1 + len(LAYERS))
     assert page.run(closed) == before
+    assert page.run("document.querySelectorAll('.prints').length") == 0
+    assert shown_layers(page) == ["phases"]
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF")
 
 

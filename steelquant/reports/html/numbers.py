@@ -51,7 +51,14 @@ def _section(size: float, number_format: str) -> re.Match[str]:
 
 
 def with_interval(mean: float | None, half_width: float | None, number_format: str) -> str:
-    """Write a mean and the half-width of its interval: ``24.13 ± 1.20``."""
+    """Write a mean and the half-width of its interval: ``24.13 ± 1.20``.
+
+    A half-width that would read 0 gets one decimal more: ``8.3 ± 0.04``.
+    """
     if mean is None or half_width is None:
         return format_number(mean, number_format)
-    return f"{format_number(mean, number_format)} ± {format_number(half_width, number_format)}"
+    width = format_number(half_width, number_format)
+    if half_width > 0 and not any(digit in "123456789" for digit in width):
+        decimals = len(width.partition(".")[2]) + 1
+        width = f"{half_width:.{decimals}f}"
+    return f"{format_number(mean, number_format)} ± {width}"

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steelquant import __version__
-from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.provenance import machine, versions
-from steelquant.reports.html.charts import fields_chart, ranges, sizes_charts
-from steelquant.reports.html.micrographs import find_picture
+from steelquant.reports.grain_tables import grain_method
+from steelquant.reports.html.field_charts import FieldsChart, fields_chart
+from steelquant.reports.html.field_views import Fact, FieldView, field_view
+from steelquant.reports.html.grain_colours import COLOURS, CUT_COLOUR, size_scales
 from steelquant.reports.html.numbers import format_number, with_interval
-from steelquant.reports.html.pictures import MOST_FIELDS, FieldPictures, field_bytes, make_pictures
-from steelquant.reports.html.regions import regions_of
+from steelquant.reports.html.painting import GRAIN_BOUNDARY_COLOUR
+from steelquant.reports.html.pictures import MOST_FIELDS, field_bytes
+from steelquant.reports.html.roses import MOST_ROSES, rose_charts
+from steelquant.reports.html.size_charts import sizes_charts
+from steelquant.reports.html.summaries import no_grain_size, summary_tables
 from steelquant.reports.html.tables import PageTable, fields_page_table, page_table
 from steelquant.reports.parameters import METHOD, parameters
 from steelquant.reports.tables import tables_of
 from steelquant.stereology.carbon import ASSUMPTIONS
-from steelquant.stereology.corrections import read_field_mask
+from steelquant.stereology.grain_quantities import GRAIN_SIZE
 from steelquant.stereology.phases import EDGE_RULE
 from steelquant.stereology.quantities import CARBON
-from steelquant.stereology.quantity import label_of
 from steelquant.stereology.specimens import Verdict
 
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
     from steelquant.stereology.micrographs import Micrographs
     from steelquant.stereology.quantify import Quantification
-    from steelquant.stereology.quantity import Quantity
     from steelquant.stereology.sources import Run
     from steelquant.stereology.summary import SpecimenResult
 
@@ -40,39 +41,14 @@ NOT_CERTIFIED = (
 _MOST_THREADS = 4
 """Each holds a field in memory."""
 
+_BY_CLASS = ("Distributions", "Spheres", "Orientation")
+"""Tables with a row per class of sizes or sector: on paper their charts are enough."""
+
 _OUTCOMES = (
     (Verdict.FAIL, "outside limits"),
     (Verdict.UNDECIDED, "undecided"),
     (Verdict.PASS, "within limits"),
 )
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A line of a list: what, its value, and what to know of it."""
-
-    name: str
-    value: str
-    note: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class FieldView:
-    """A field with its pictures; the scale is None where it is not calibrated."""
-
-    anchor: str
-    name: str
-    specimen: str
-    width_px: int
-    height_px: int
-    pixel_size_um: float | None
-    main: str
-    facts: tuple[Fact, ...]
-    warnings: tuple[str, ...]
-    classes: tuple[PhaseClass, ...]
-    excluded_px: int
-    pictures: FieldPictures
-    caption: str
 
 
 def page_content(result: Quantification, micrographs: Micrographs) -> dict[str, Any]:
@@ -93,29 +69,31 @@ def page_content(result: Quantification, micrographs: Micrographs) -> dict[str, 
     shown = _in_order(result)[:MOST_FIELDS]
     anchors = {field.source.name: f"field-{number}" for number, (_, field) in enumerate(shown, start=1)}
     tables = {table.title: table for table in tables_of(result)}
-    main = result.quantities[0]
-    found_ranges, scale = ranges(result.specimens, main.name)
     return {
         "version": __version__,
         "title": "Quantitative metallography",
         "facts": list(_facts(result)),
         "overall": _overall(result),
-        "main": main,
-        "others": _others(result),
-        "specimens": list(zip(result.specimens, found_ranges, strict=True)),
-        "range_scale": scale,
-        "has_verdicts": any(specimen.verdict is not None for specimen in result.specimens),
+        "main": result.quantities[0],
+        "summaries": summary_tables(result),
+        "no_grain_size": no_grain_size(result),
         "missed": list(_missed(result)),
         "method": list(_method(result)),
         "failures": [str(error) for error in result.failures],
         "warnings": list(result.warnings),
-        "fields_chart": fields_chart(result, anchors),
-        "sizes_charts": sizes_charts(tables["Distributions"].rows()),
+        "fields_charts": list(_fields_charts(result, anchors)),
+        "sizes_charts": sizes_charts(result),
         "no_sizes": _no_sizes(result),
+        "roses": rose_charts(result),
+        "most_roses": MOST_ROSES,
         "fields_table": fields_page_table(tables["Fields"], result, anchors),
         "tables": list(_tables(tables)),
+        "tables_by_class": _BY_CLASS,
         "files_table": page_table(tables["Provenance"]),
         "fields": _fields(result, shown, anchors, micrographs),
+        "cut_colour": CUT_COLOUR,
+        "size_colours": COLOURS,
+        "boundary_colour": GRAIN_BOUNDARY_COLOUR,
         "fields_shown": len(shown),
         "fields_in_all": len(result.fields),
         "parameters": parameters(result),
@@ -126,15 +104,17 @@ def page_content(result: Quantification, micrographs: Micrographs) -> dict[str, 
     }
 
 
-def _others(result: Quantification) -> list[Quantity]:
-    """Return what the summary shows besides the main quantity; of two phases one fraction is enough."""
-    classes = result.fields[0].classes
-    complement = f"{label_of(classes[0].name)} (%)" if len(classes) == 2 else ""
-    return [item for item in result.quantities[1:] if item.is_on_page and item.name != complement]
-
-
 def _in_order(result: Quantification) -> list[tuple[SpecimenResult, FieldResult]]:
     return [(specimen, field) for specimen in result.specimens for field in specimen.fields]
+
+
+def _fields_charts(result: Quantification, anchors: dict[str, str]) -> Iterator[FieldsChart]:
+    """Yield the charts by field: the main quantity, and the grain size where fields have one."""
+    for quantity in result.quantities:
+        if quantity is result.quantities[0] or quantity.name == GRAIN_SIZE:
+            chart = fields_chart(result, quantity, anchors)
+            if chart is not None:
+                yield chart
 
 
 def _tables(tables: dict[str, Any]) -> Iterator[PageTable]:
@@ -190,6 +170,8 @@ def _missed(result: Quantification) -> Iterator[str]:
 def _method(result: Quantification) -> Iterator[str]:
     yield METHOD
     yield EDGE_RULE
+    if method := grain_method(result):
+        yield method
     if any(quantity.name == CARBON for quantity in result.quantities):
         yield ASSUMPTIONS
     yield NOT_CERTIFIED
@@ -210,83 +192,15 @@ def _fields(
 ) -> Iterator[FieldView]:
     """Yield the fields with their pictures, several made at a time: decoders and encoders run in parallel."""
     most_bytes = field_bytes(len(shown))
+    scales = size_scales(field for _, field in shown)
 
     def make(pair: tuple[SpecimenResult, FieldResult]) -> FieldView:
-        return _field(result, *pair, anchors[pair[1].source.name], micrographs, most_bytes)
+        specimen, field = pair
+        anchor = anchors[field.source.name]
+        return field_view(field, specimen.name, anchor, result.quantities, micrographs, scales, most_bytes)
 
     with ThreadPoolExecutor(min(machine()["cores"], _MOST_THREADS)) as pool:
         yield from pool.map(make, shown)
-
-
-def _field(
-    result: Quantification,
-    specimen: SpecimenResult,
-    field: FieldResult,
-    anchor: str,
-    micrographs: Micrographs,
-    most_bytes: int,
-) -> FieldView:
-    mask = read_field_mask(field.source)
-    warnings = list(field.warnings)
-    if mask.sha256 != field.mask_sha256:
-        warnings.append("the mask has changed since it was measured: the picture shows it as it is now")
-    found = find_picture(field.source, mask, micrographs.candidates(field.source))
-    pictures = make_pictures(found, mask, regions_of(field, mask), most_bytes)
-    main = result.quantities[0]
-    estimate = main.single(field) if main.single is not None else None
-    half_width = None if estimate is None else estimate.ci95
-    return FieldView(
-        anchor=anchor,
-        name=field.source.name,
-        specimen=specimen.name,
-        width_px=field.width_px,
-        height_px=field.height_px,
-        pixel_size_um=field.pixel_size_um,
-        main=with_interval(main.value(field), half_width, main.number_format),
-        facts=tuple(_field_facts(field, result.quantities)),
-        warnings=tuple(warnings),
-        classes=mask.classes,
-        excluded_px=field.excluded_px,
-        pictures=pictures,
-        caption=_caption(pictures),
-    )
-
-
-def _field_facts(field: FieldResult, quantities: Sequence[Quantity]) -> Iterator[Fact]:
-    for quantity in quantities[1:]:
-        if quantity.is_on_page:
-            value = quantity.value(field)
-            is_empty = value is None and quantity.needs_scale and field.pixel_size_um is None
-            note = "not calibrated" if is_empty else ""
-            yield Fact(quantity.name, format_number(value, quantity.number_format), note)
-    for phase, measures in field.phases.items():
-        if phase in field.features:
-            cut = f"{measures.cut_count:,} cut by the frame or an excluded region"
-            yield Fact(f"{label_of(phase)} features", f"{measures.feature_count:,}", cut)
-    size = field.pixel_size_um
-    scale = "not calibrated" if size is None else f"{size:.4g} µm/px"
-    yield Fact("Scale", scale, field.calibration.source)
-    excluded = 100 * field.excluded_px / (field.width_px * field.height_px)
-    note = f"{excluded:.2f} % excluded" if field.excluded_px else ""
-    yield Fact("Field", f"{field.width_px:,} × {field.height_px:,} px", note)
-
-
-def _caption(pictures: FieldPictures) -> str:
-    """Say what the pictures show and how much they are reduced."""
-    layers = " and ".join(layer.name for layer in pictures.layers)
-    what = {
-        "micrograph": f"Left the micrograph, right its {layers}.",
-        "overlay": "Left the overlay that was made when it was segmented, right the mask.",
-        "none": "The mask alone.",
-    }[pictures.kind]
-    size = f"{pictures.width_px:,} × {pictures.height_px:,} px"
-    if pictures.reduction > 1.0005:
-        shown = f"Reduced {pictures.reduction:.2f} times for this page, to {size}; measured at full size."
-    else:
-        shown = f"At full size, {size}; the micrograph is compressed with loss for this page."
-    without = "" if pictures.regions else " Sizes on hovering are left out to keep the file small."
-    remark = f" {pictures.remark[:1].upper()}{pictures.remark[1:]}." if pictures.remark else ""
-    return f"{what} {shown}{without}{remark}"
 
 
 def _run_facts(run: Run) -> list[Fact]:

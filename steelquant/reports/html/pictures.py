@@ -9,21 +9,24 @@ affected: they are measured on the full masks.
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from steelquant.micrograph.field import EXCLUDED, Mask
-from steelquant.micrograph.overlay import BOUNDARY_COLOUR
+from steelquant.micrograph.field import Mask
 from steelquant.reports.html.micrographs import Found
+from steelquant.reports.html.painting import (
+    boundary_lines,
+    grain_sizes,
+    lossless,
+    solid_phases,
+    tinted_phases,
+    webp,
+)
 from steelquant.reports.html.regions import EncodedRegions, Regions, encode_regions
 
 LARGEST_SIDE_PX = 1400
@@ -37,14 +40,6 @@ _FAIR_SHRINK = 0.85
 """Where pictures need to lose less than this in width, a lower quality alone may be enough."""
 
 _LEAST_BYTES_PER_PX = 0.12
-_MATRIX_ALPHA, _PHASE_ALPHA = 46, 112
-_EXCLUDED_ALPHA = 150
-_EXCLUDED_COLOUR = (96, 96, 96)
-_HATCH_COLOUR = (255, 255, 255)
-_HATCH_PERIOD, _HATCH_WIDTH = 16, 2
-_GRAIN_COLOUR = (166, 0, 112)
-_LINE, _HATCH = 253, 254
-"""Palette entries for boundaries and for the hatching of excluded pixels."""
 
 
 @dataclass(frozen=True)
@@ -139,23 +134,17 @@ def _make(found: Found, mask: Mask, regions: Sequence[Regions], side: int, quali
     classes = ", ".join(phase.name for phase in mask.classes)
     layers: tuple[Layer, ...] = ()
     if found.pixels is None:
-        base = _lossless(*_solid(labels, mask))
+        base = lossless(solid_phases(labels, mask))
     else:
         small = found.pixels
         if reduction > 1:
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        base = _webp(small, quality=quality)
-        draw = _solid if found.kind == "overlay" else _tinted
-        layers = (Layer("phases", f"phases in colour: {classes}", _lossless(*draw(labels, mask))),)
-        layers += tuple(
-            Layer(
-                f"{item.name} boundaries",
-                f"boundaries of every {item.name}",
-                _lossless(*_boundaries(reduced)),
-            )
-            for item in regions
-            if item.has_boundaries and (reduced := item.label_image[np.ix_(rows, columns)]).any()
-        )
+        base = webp(small, quality=quality)
+        draw = solid_phases if found.kind == "overlay" else tinted_phases
+        layers = (Layer("phases", f"phases in colour: {classes}", lossless(draw(labels, mask))),)
+        for item in regions:
+            if item.size_classes is not None:
+                layers += _layers_of(item, item.size_classes, item.label_image[np.ix_(rows, columns)])
     return FieldPictures(
         size[0],
         size[1],
@@ -168,56 +157,16 @@ def _make(found: Found, mask: Mask, regions: Sequence[Regions], side: int, quali
     )
 
 
+def _layers_of(item: Regions, classes: NDArray[np.uint8], reduced: NDArray[np.int32]) -> tuple[Layer, Layer]:
+    """Return the pictures of grains: their boundaries, and their sizes in colour."""
+    class_of = np.zeros(int(item.label_image.max(initial=0)) + 1, dtype=np.uint8)
+    class_of[item.features.label] = classes
+    return (
+        Layer("boundaries", f"boundaries between {item.name}s", lossless(boundary_lines(reduced))),
+        Layer("grain sizes", f"{item.name}s coloured by size", lossless(grain_sizes(reduced, class_of))),
+    )
+
+
 def _centres(count: int, full: int) -> NDArray[np.int64]:
     """Return the pixels of ``full`` that lie under the centres of ``count`` pixels."""
     return ((np.arange(count) + 0.5) * full / count).astype(np.int64)
-
-
-def _tinted(labels: NDArray[np.uint8], mask: Mask) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bytes]:
-    """Return indices, palette and opacities of a layer that lets the micrograph shine through."""
-    return _paint(labels, mask, _MATRIX_ALPHA, _PHASE_ALPHA, _EXCLUDED_ALPHA)
-
-
-def _solid(labels: NDArray[np.uint8], mask: Mask) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bytes]:
-    """Return indices, palette and opacities of the mask alone."""
-    return _paint(labels, mask, 255, 255, 255)
-
-
-def _paint(
-    labels: NDArray[np.uint8], mask: Mask, matrix_alpha: int, phase_alpha: int, excluded_alpha: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bytes]:
-    palette, alpha = np.zeros((256, 3), dtype=np.uint8), np.full(256, 255, dtype=np.uint8)
-    for phase in mask.classes:
-        palette[phase.label] = phase.colour
-        alpha[phase.label] = matrix_alpha if phase is mask.classes[0] else phase_alpha
-    palette[EXCLUDED], alpha[EXCLUDED] = _EXCLUDED_COLOUR, excluded_alpha
-    palette[_LINE], palette[_HATCH] = BOUNDARY_COLOUR, _HATCH_COLOUR
-    alpha[_HATCH] = excluded_alpha
-    indices = labels.copy()
-    rows, columns = np.ogrid[: labels.shape[0], : labels.shape[1]]
-    indices[(labels == EXCLUDED) & ((rows + columns) % _HATCH_PERIOD < _HATCH_WIDTH)] = _HATCH
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    indices[labels != cv2.erode(labels, cross)] = _LINE
-    return indices, palette, alpha.tobytes()
-
-
-def _boundaries(label_image: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bytes]:
-    """Return indices, palette and opacities of lines where regions meet."""
-    lines = np.zeros(label_image.shape, dtype=np.uint8)
-    for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        meets = (
-            (label_image[first] != label_image[second]) & (label_image[first] > 0) & (label_image[second] > 0)
-        )
-        lines[first] |= meets
-    return lines, np.array([(0, 0, 0), _GRAIN_COLOUR], dtype=np.uint8), bytes((0, 255))
-
-
-def _lossless(indices: NDArray[np.uint8], palette: NDArray[np.uint8], alpha: bytes) -> str:
-    colours = np.concatenate([palette, np.frombuffer(alpha, dtype=np.uint8)[:, None]], axis=1)
-    return _webp(colours[indices], lossless=True, exact=True, quality=50)
-
-
-def _webp(pixels: NDArray[np.uint8], **options: Any) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "WEBP", method=4, **options)
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -1,7 +1,7 @@
 """What lies under the pointer: a reduced picture of feature numbers, and each feature's size.
 
-The page finds a feature by the number in the picture at the pointer and reads its area from a list, so that
-it tells the same sizes as the table of features, however much the picture is reduced.
+The page finds a feature or grain by the number in the picture at the pointer and reads its size from a list,
+so that it tells the same sizes as the tables, however much the picture is reduced.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelquant.micrograph.field import EXCLUDED, Mask
-from steelquant.stereology.features import Features, label_phase
 
 if TYPE_CHECKING:
-    from steelquant.stereology.measurement import FieldResult
+    from steelquant.stereology.features import Features
 
 _AS_ABOVE, _AS_LEFT, _OWN = 0, 1, 2
 """How a pixel's number is told: it is that of the pixel above, or to the left, or stands in a list."""
@@ -41,14 +40,15 @@ class Regions:
         ``(height, width)`` integers of the field's size: positive ones name regions.
     features
         Their sizes by label; labels that are missing here are not shown.
-    has_boundaries
-        Whether they meet along boundaries that the mask does not show, as grains do; these get a picture.
+    size_classes
+        ``(n,)`` class of each one's size (`SizeScale.classes_of` in ``grain_colours``) for what gets pictures
+        of its boundaries and sizes, as grains do; None for what the mask shows.
     """
 
     name: str
     label_image: NDArray[np.int32]
     features: Features
-    has_boundaries: bool = False
+    size_classes: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,9 @@ class EncodedRegions:
     numbers
         Base64 of zlib of 32-bit little-endian integers.
     sizes
-        Base64 of zlib of the areas in px as 32-bit little-endian integers, and then of the regions' names,
-        which are numbers; the highest bit of an area marks a region that is cut.
+        Base64 of zlib of 32-bit little-endian integers: the areas in px of all regions, of which the highest
+        bit marks a region that is cut; then their names, which are numbers; then their aspect ratios (Feret
+        max over Feret min) in hundredths.
     kinds
         Name, first number and count of each kind in turn. Kinds without sizes have a count of 0.
     """
@@ -79,23 +80,6 @@ class EncodedRegions:
     def size_bytes(self) -> int:
         """Room that they take in the page."""
         return len(self.steps) + len(self.numbers) + len(self.sizes)
-
-
-def regions_of(field: FieldResult, mask: Mask) -> list[Regions]:
-    """Return everything in a field that has a size of its own.
-
-    Parameters
-    ----------
-    field
-        The measured field.
-    mask
-        Its mask.
-    """
-    labels = {phase.name: phase.label for phase in mask.classes}
-    return [
-        Regions(name, label_phase(mask.labels, labels[name]), features)
-        for name, features in field.features.items()
-    ]
 
 
 def encode_regions(
@@ -124,7 +108,7 @@ def encode_regions(
         kinds.append((phase.name, len(kinds) + 1, 0))
         numbers[labels == phase.label] = len(kinds)
     first = len(kinds) + 1
-    areas, names = [], []
+    areas, names, aspects = [], [], []
     for item in regions:
         found = item.features
         number_of = np.zeros(int(item.label_image.max(initial=0)) + 1, dtype=np.int32)
@@ -133,10 +117,13 @@ def encode_regions(
         numbers[shown > 0] = shown[shown > 0]
         areas.append(found.area_px + np.where(found.cut, _CUT, 0))
         names.append(found.label)
+        aspects.append(np.round(100 * found.aspect_ratio).astype(np.int64))
         kinds.append((item.name, first, found.count))
         first += found.count
     steps, own = _steps(numbers)
-    return EncodedRegions(_pack(steps), _pack(own), _pack(np.concatenate([*areas, *names])), tuple(kinds))
+    return EncodedRegions(
+        _pack(steps), _pack(own), _pack(np.concatenate([*areas, *names, *aspects])), tuple(kinds)
+    )
 
 
 def _steps(numbers: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:

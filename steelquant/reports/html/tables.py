@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from steelquant.stereology.quantify import Quantification
 
 
+_LONG = 60
+
+
 @dataclass(frozen=True)
 class Heading:
     """Head of a column: name and unit, whether it holds texts, and whether it is shown at first."""
@@ -30,6 +33,11 @@ class Shown:
     key: float | str | None
     anchor: str = ""
     note: int = 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is a text that wants a wide column."""
+        return len(self.text) > _LONG
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@
       else numbers[i] = given.getUint32(4 * next++, true);
     }
     const listed = new DataView(sizes.buffer, sizes.byteOffset, sizes.byteLength);
-    const total = sizes.byteLength / 8;
+    const total = sizes.byteLength / 12;
     const firstSized = kinds.find(([, , members]) => members > 0)?.[1] ?? Infinity;
     return {
       width,
@@ -83,6 +83,7 @@
           area: area & 0x7fffffff,
           isCut: area > 0x7fffffff,
           name: listed.getUint32(4 * (total + at), true),
+          aspect: listed.getUint32(4 * (2 * total + at), true) / 100,
         };
       },
     };
@@ -91,15 +92,22 @@
   const figure = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const whole = new Intl.NumberFormat("en");
 
+  /* What is told of a region, as lines: its name, then its sizes. */
   function describe(found, scale) {
-    if (!found) return "";
-    if (found.area === undefined) return found.kind;
+    if (!found) return [];
+    if (found.area === undefined) return [found.kind];
     const diameter = Math.sqrt((4 * found.area) / Math.PI);
-    const size = scale
-      ? `${figure.format(found.area * scale * scale)} µm², equivalent diameter ${figure.format(diameter * scale)} µm`
-      : `${whole.format(found.area)} px, equivalent diameter ${figure.format(diameter)} px (not calibrated)`;
-    const cut = found.isCut ? "; cut, only this part is in the field" : "";
-    return `${found.kind} ${found.name}: area ${size}${cut}`;
+    const lines = [`${found.kind} ${found.name}`];
+    if (scale) {
+      lines.push(`equivalent diameter ${figure.format(diameter * scale)} µm`);
+      lines.push(`area ${figure.format(found.area * scale * scale)} µm²`);
+    } else {
+      lines.push(`equivalent diameter ${figure.format(diameter)} px`);
+      lines.push(`area ${whole.format(found.area)} px (not calibrated)`);
+    }
+    lines.push(`aspect ratio ${figure.format(found.aspect)}`);
+    if (found.isCut) lines.push("cut: only this part is in the field");
+    return lines;
   }
 
   /* One viewer per field. */
@@ -115,6 +123,10 @@
       this.cross = part(".cross");
       this.bar = part(".scale-bar");
       this.hint = part(".hint");
+      this.tip = part(".tip");
+      this.leftName = part(".side.left");
+      this.rightName = part(".side.right");
+      this.legends = all(".legend", element.parentElement);
       this.zoomText = part(".zoom");
       this.readout = part(".readout");
       this.widthPx = Number(element.dataset.width);
@@ -130,6 +142,7 @@
       this.at = null;
       this.pointers = new Map();
       this.listen(element);
+      if (this.over) this.uncover(this.rightName.textContent);
       new ResizeObserver(() => this.draw()).observe(this.view);
       this.draw();
     }
@@ -153,15 +166,17 @@
       on(element.querySelector(".zoom-in"), "click", () => this.zoomAt(1.5));
       on(element.querySelector(".zoom-out"), "click", () => this.zoomAt(1 / 1.5));
       on(element.querySelector(".zoom-reset"), "click", () => this.reset());
-      for (const button of all(".layer-switch", element)) {
-        button.addEventListener("click", () => {
-          const isShown = button.getAttribute("aria-pressed") !== "true";
-          button.setAttribute("aria-pressed", String(isShown));
-          for (const layer of all(".layer", this.over)) {
-            if (layer.dataset.layer === button.dataset.layer) layer.hidden = !isShown;
-          }
-        });
+      for (const choice of all(".layers input", element)) {
+        choice.addEventListener("change", () => this.uncover(choice.value));
       }
+    }
+
+    /* Choose what the slider uncovers. */
+    uncover(name) {
+      for (const layer of all(".layer", this.over)) layer.hidden = layer.dataset.layer !== name;
+      for (const legend of this.legends) legend.hidden = legend.dataset.layer !== name;
+      this.rightName.textContent = name;
+      this.draw();
     }
 
     get width() { return this.view.clientWidth || 1; }
@@ -187,7 +202,8 @@
         this.divider.style.left = `${100 * this.split}%`;
         const share = Math.round(100 * this.split);
         this.divider.setAttribute("aria-valuenow", String(share));
-        this.divider.setAttribute("aria-valuetext", `${share} % picture, ${100 - share} % phases`);
+        const [left, right] = [this.leftName.textContent, this.rightName.textContent];
+        this.divider.setAttribute("aria-valuetext", `${share} % ${left}, ${100 - share} % ${right}`);
       }
       this.drawBar();
     }
@@ -368,15 +384,32 @@
       const row = Math.floor((((y - this.top) / this.zoom) / this.height) * height);
       const isInside = column >= 0 && row >= 0 && column < width && row < height;
       this.show(isInside ? numbers[row * width + column] : 0);
+      this.placeTip(x, y);
+    }
+
+    /* Keep the tip beside the pointer, on the side where there is room. */
+    placeTip(x, y) {
+      const away = 16;
+      const { offsetWidth: width, offsetHeight: height } = this.tip;
+      const left = x + away + width > this.width ? x - away - width : x + away;
+      const top = y + away + height > this.height ? y - away - height : y + away;
+      this.tip.style.transform = `translate(${Math.max(0, left)}px, ${Math.max(0, top)}px)`;
     }
 
     show(number) {
       if (number === this.shown) return;
       this.shown = number;
       const found = this.regions && number ? this.regions.find(number) : null;
-      this.readout.textContent = describe(found, this.pixelSize);
-      this.mark.hidden = !found || found.area === undefined;
-      if (!this.mark.hidden) this.drawMark(number);
+      const [name, ...sizes] = describe(found, this.pixelSize);
+      this.readout.textContent = sizes.length ? `${name}: ${sizes.join(", ")}` : (name ?? "");
+      this.mark.hidden = this.tip.hidden = !sizes.length;
+      if (!sizes.length) return;
+      this.tip.replaceChildren(...[name, ...sizes].map((line) => {
+        const element = document.createElement("span");
+        element.textContent = line;
+        return element;
+      }));
+      this.drawMark(number);
     }
 
     drawMark(number) {
@@ -397,8 +430,8 @@
       for (let row = top; row < bottom; row++) {
         for (let column = left; column < right; column++) {
           if (!at(row, column)) continue;
-          const isRim = !(at(row - 1, column) && at(row + 1, column) && at(row, column - 1) && at(row, column + 1));
-          picture.data.set([255, 255, 255, isRim ? 255 : 70], 4 * ((row - top) * picture.width + column - left));
+          const isRim = !(at(row - 2, column) && at(row + 2, column) && at(row, column - 2) && at(row, column + 2));
+          picture.data.set([255, 122, 0, isRim ? 255 : 60], 4 * ((row - top) * picture.width + column - left));
         }
       }
       const canvas = this.mark;
@@ -412,16 +445,39 @@
 
   const viewers = all(".viewer").map((element) => new Viewer(element));
 
+  /* On paper the slider's sides stand beside each other: the picture, and each layer over it. */
+  function addPrints({ view, base, over, bar, leftName }) {
+    if (!over) return;
+    const prints = document.createElement("div");
+    prints.className = "prints";
+    const add = (name, images) => {
+      const figure = document.createElement("figure");
+      const caption = document.createElement("figcaption");
+      caption.textContent = name;
+      figure.append(...images.map((image) => image.cloneNode()), caption);
+      for (const image of figure.querySelectorAll("img")) image.hidden = false;
+      prints.append(figure);
+      return figure;
+    };
+    add(leftName.textContent, [base]).append(bar.cloneNode(true));
+    for (const layer of all(".layer", over)) add(layer.dataset.layer, [base, layer]);
+    view.append(prints);
+  }
+
   /* On paper everything is open and every picture whole. */
   let closed = [];
   let zoomed = [];
   addEventListener("beforeprint", () => {
+    viewers.forEach(addPrints);
+    for (const viewer of viewers) for (const legend of viewer.legends) legend.hidden = false;
     closed = all("details:not([open])");
     for (const element of closed) element.open = true;
     zoomed = viewers.map(({ zoom, left, top }) => ({ zoom, left, top }));
     for (const viewer of viewers) viewer.reset();
   });
   addEventListener("afterprint", () => {
+    for (const prints of all(".prints")) prints.remove();
+    for (const viewer of viewers) if (viewer.over) viewer.uncover(viewer.rightName.textContent);
     for (const element of closed) element.open = false;
     viewers.forEach((viewer, index) => {
       Object.assign(viewer, zoomed[index]);
