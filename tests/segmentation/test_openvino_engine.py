@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -19,10 +20,11 @@ from steelquant.networks import build
 from steelquant.networks.registry import MODELS
 from steelquant.networks.weights import WeightsMetadata, find_weights, write_weights
 from steelquant.segmentation import engine as engines
-from steelquant.segmentation import openvino_engine
+from steelquant.segmentation import openvino_engine, segment
 from steelquant.segmentation.engine import load_engine
 from steelquant.segmentation.openvino_engine import OpenVinoEngine
-from steelquant.segmentation.predict import Predictor, Tiling
+from steelquant.segmentation.predict import Predictor
+from steelquant.segmentation.tiling import Tiling
 from steelquant.segmentation.torch_engine import TorchEngine
 
 
@@ -261,7 +263,8 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from steelquant.segmentation.engine import load_engine
-from steelquant.segmentation.predict import Predictor, Tiling
+from steelquant.segmentation.predict import Predictor
+from steelquant.segmentation.tiling import Tiling
 engine = load_engine(Path(sys.argv[1]), "cpu", "openvino")[0]
 engine.predict(np.zeros((1, 64, 64, 3), np.uint8))
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -288,6 +291,28 @@ def test_other_errors_are_not_taken_for_lack_of_memory(mobile_weights):
     with pytest.raises(RuntimeError) as caught:
         engine.predict(np.zeros((1, 0, 64, 3), np.uint8))
     assert not isinstance(caught.value, MemoryError)
+
+
+def test_a_run_goes_on_with_another_engine(mobile_weights, micrographs, tmp_path):
+    """The engine is no parameter of a mask: what one has done the other keeps."""
+
+    def run(name: str):
+        return segment(
+            micrographs, output=tmp_path / "out", weights=mobile_weights, device="cpu", engine=name
+        )
+
+    def recorded() -> dict:
+        return json.loads((tmp_path / "out" / "segmentation.json").read_text())
+
+    assert not any(field.is_kept for field in run("torch").fields)
+    assert (recorded()["engine"]["name"], recorded()["parameters"]["engine"]) == ("torch", "torch")
+    (tmp_path / "out" / "field_2.tif").unlink()
+    assert [field.is_kept for field in run("openvino").fields] == [False, True, True]
+    assert recorded()["engine"]["name"] == "openvino"
+    assert recorded()["engine"]["version"].startswith("20")
+    with pytest.raises(UsageError, match="--engine is auto, torch or openvino"):
+        segment(micrographs, output=tmp_path / "new", weights=mobile_weights, engine="onnx")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_record_names_engine_and_version(mobile_weights):
