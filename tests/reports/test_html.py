@@ -28,6 +28,7 @@ from steelquant.reports.html.micrographs import Found
 from steelquant.reports.html.numbers import format_number, with_interval
 from steelquant.reports.html.pictures import ALL_PICTURES_BYTES, MOST_FIELDS, field_bytes, make_pictures
 from steelquant.reports.html.regions import Regions
+from steelquant.reports.table import SIGNED_UNIT
 from steelquant.stereology import Quantification, quantify
 from steelquant.stereology.features import label_phase
 
@@ -319,7 +320,14 @@ def test_numbers_are_written_as_excel_writes_them() -> None:
     assert format_number(0.32261234, "0.0000##") == "0.322612"
     assert format_number(0.5, "0.0000##") == "0.5000"
     any_unit = "[>=100]#,##0.0;[>=1]0.00;0.0000"
-    assert [format_number(v, any_unit) for v in (1234.5, -12.345, 0.01)] == ["1,234.5", "−12.35", "0.0100"]
+    assert [format_number(v, any_unit) for v in (1234.5, 12.345, 0.01)] == ["1,234.5", "12.35", "0.0100"]
+    assert [format_number(v, SIGNED_UNIT) for v in (-1234.5, -0.01, 0.113, 12.28, 123.45)] == [
+        "−1,234.500",
+        "−0.010",
+        "0.113",
+        "12.280",
+        "123.5",
+    ]
     assert format_number(100, "0") == "100"
     assert format_number(-0.0001, "0.00") == "0.00"
     assert format_number(float("nan"), "0.00") == "–"

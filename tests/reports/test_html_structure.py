@@ -194,10 +194,25 @@ def test_verdict_on_boundaries_stands_beside_the_grain_size(walls: Quantificatio
         written = f"{-6.643856 * math.log10(intercept_um / 1000) - 3.288:.1f}"
         search = field.grains.search
         chip = rf"<span class=\"chip \w+\">boundaries {search.verdict}<"
-        assert re.search(rf"<b>{written}</b> <span>Grain size G \(–\)</span> {chip}", text)
+        assert re.search(rf"<b[^>]*>{written}</b> <span>Grain size G \(–\)</span> {chip}", text)
         for warning in search.warnings:
             assert text.count(warning.replace("'", "&#39;")) == 1
         assert f"<dt>Grains (count)</dt><dd>{field.grains.features.count:,}, " in text
+
+
+def test_verdicts_stand_beside_the_grain_size_in_the_table_of_fields(
+    walls: Quantification, page: str
+) -> None:
+    table = page[page.index('id="fields-table"') :].split("</table>")[0]
+    heads = re.findall(r"<button type=\"button\">(.*?)</button>", table)
+    place = heads.index("Grain size G <small>–</small>")
+    assert heads[place + 1] == "Grain boundaries"
+    rows = re.findall(r"<tr>\s*<th scope=\"row\".*?</tr>", table, re.DOTALL)
+    for row, field in zip(rows, walls.fields, strict=True):
+        cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        assert field.grains is not None
+        assert cells[place + 1].startswith(f"<bdi>{field.grains.search.verdict}")
+        assert re.fullmatch(r"\d+\.\d", cells[place])
 
 
 def test_field_left_out_of_the_mean_says_so(tmp_path: Path) -> None:
@@ -332,6 +347,27 @@ def test_roses_show_shares_as_areas_and_the_mean_only_where_it_is_beyond_chance(
     assert "Directions of ferrite grains" in page
 
 
+def test_grain_pictures_go_before_the_room_is_overstepped() -> None:
+    rng = np.random.default_rng(4)
+    grains = (np.arange(1200 * 1200).reshape(1200, 1200) // 8 % 150 + 1).astype(np.int32)
+    grains += 150 * (np.arange(1200) // 8)[:, None].astype(np.int32)
+    features = measure_features(grains)
+    pixels = rng.integers(150, 230, (1200, 1200, 1), dtype=np.uint8).repeat(3, axis=2)
+    mask = Mask(Path("m.tif"), np.zeros((1200, 1200), np.uint8), Calibration(None, ""), "")
+    classes = rng.integers(0, CUT, features.count).astype(np.uint8)
+    regions = [Regions("ferrite grain", grains, features, classes)]
+
+    roomy = make_pictures(Found(pixels, "micrograph", ""), mask, regions, 5_000_000)
+    narrow = make_pictures(Found(pixels, "micrograph", ""), mask, regions, 30_000)
+
+    assert [layer.name for layer in roomy.layers] == ["phases", "boundaries", "grain sizes"]
+    assert (roomy.left_out, roomy.width_px) == ((), 1200)
+    assert narrow.width_px == 360
+    assert narrow.size_bytes <= 30_000
+    assert narrow.left_out[-2:] == ("grain sizes", "sizes on hovering")
+    assert narrow.layers[0].name == "phases"
+
+
 def test_mask_changed_after_measuring_is_shown_without_sizes(tmp_path: Path) -> None:
     folder = write_etched(tmp_path, {"a": etched_field(1, cells=bricks())})
     result = quantify(folder, output=None)
@@ -343,6 +379,7 @@ def test_mask_changed_after_measuring_is_shown_without_sizes(tmp_path: Path) -> 
 
     assert "the mask has changed since it was measured" in text
     assert 'class="regions"' not in text
+    assert "left out" not in text
     assert [a["data-layer"] for a in Elements(text).all("img") if a["class"] == "layer"] == ["phases"]
 
 

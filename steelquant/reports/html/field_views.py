@@ -262,10 +262,8 @@ def _field_facts(field: FieldResult) -> Iterator[Fact]:
 
 def _caption(pictures: FieldPictures) -> str:
     """Say what the pictures show and how much they are reduced."""
-    names = [layer.name for layer in pictures.layers]
-    layers = " or ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
     what = {
-        "micrograph": f"Left the micrograph, right its {layers}.",
+        "micrograph": f"Left the micrograph, right its {_list([x.name for x in pictures.layers], 'or')}.",
         "overlay": "Left the overlay that was made when it was segmented, right the mask.",
         "none": "The mask alone.",
     }[pictures.kind]
@@ -274,6 +272,12 @@ def _caption(pictures: FieldPictures) -> str:
         shown = f"Reduced {pictures.reduction:.2f} times for this page, to {size}; measured at full size."
     else:
         shown = f"At full size, {size}; the micrograph is compressed with loss for this page."
-    without = "" if pictures.regions else " Sizes on hovering are left out to keep the file small."
+    left_out = _list(pictures.left_out, "and").capitalize()
+    without = f" {left_out} are left out to keep the file small." if left_out else ""
     remark = f" {pictures.remark[:1].upper()}{pictures.remark[1:]}." if pictures.remark else ""
     return f"{what} {shown}{without}{remark}"
+
+
+def _list(words: Sequence[str], last: str) -> str:
+    """Write words as a list: ``a, b and c``."""
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

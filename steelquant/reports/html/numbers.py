@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-_SECTION = re.compile(r"(?:\[>=(?P<least>[\d.]+)\])?(?P<whole>[#0,]+)(?:\.(?P<decimals>[0#]+))?$")
+_SECTION = re.compile(
+    r"(?:\[(?P<sign>>=|<)(?P<limit>[\d.]+)\])?-?(?P<whole>[#0,]+)(?:\.(?P<decimals>[0#]+))?$"
+)
 MISSING = "–"
 
 
@@ -17,8 +19,9 @@ def format_number(value: float | None, number_format: str) -> str:
     value
         The number; None and what is not finite become a dash.
     number_format
-        Excel's: sections such as ``[>=100]#,##0.0`` separated by semicolons, the first that fits the size
-        of the number counts; of decimals, ``#`` is left out where it would be a zero at the end.
+        Excel's: sections such as ``[>=100]#,##0.0`` or ``[<0]-0.00`` separated by semicolons, the first
+        whose condition the number meets counts; of decimals, ``#`` is left out where it would be a zero at
+        the end. The sign is written by the number, whether the section has one or not.
 
     Examples
     --------
@@ -29,7 +32,7 @@ def format_number(value: float | None, number_format: str) -> str:
     """
     if value is None or not math.isfinite(value):
         return MISSING
-    section = _section(abs(value), number_format)
+    section = _section(value, number_format)
     decimals = section["decimals"] or ""
     text = f"{abs(value):{',' if ',' in section['whole'] else ''}.{len(decimals)}f}"
     optional = len(decimals) - len(decimals.rstrip("#"))
@@ -41,11 +44,14 @@ def format_number(value: float | None, number_format: str) -> str:
     return f"−{text}" if is_negative else text
 
 
-def _section(size: float, number_format: str) -> re.Match[str]:
-    """Return the part of a format that counts for numbers of some size."""
+def _section(value: float, number_format: str) -> re.Match[str]:
+    """Return the part of a format that counts for a number."""
     for section in number_format.split(";"):
         match = _SECTION.match(section)
-        if match is not None and (match["least"] is None or size >= float(match["least"])):
+        if match is None:
+            break
+        limit = float(match["limit"] or 0)
+        if match["sign"] is None or (value < limit if match["sign"] == "<" else value >= limit):
             return match
     raise ValueError(f"no number format of the report: {number_format}")
 

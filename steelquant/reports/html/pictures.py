@@ -1,10 +1,11 @@
 """The pictures of a field, made small enough for a page that holds them all.
 
 Rule: a field's pictures are at most 1400 px wide and high, and all pictures of a page together take at most
-24 MB of it. Each field has an equal share of that; where it is not enough, the micrograph is compressed more,
-and then all pictures of the field get smaller, down to 360 px; sizes on hovering are left out where they
-would take more than half of the share. Beyond 400 fields the first 400 are shown. Numbers are never
-affected: they are measured on the full masks.
+24 MB of it, but for hundreds of fields of very fine structure. Each field has an equal share of that; where it is not enough, the micrograph is compressed more,
+and then all pictures of the field get smaller, down to 360 px, where the pictures of grain sizes and of
+boundaries are left out in turn. Sizes on hovering are left out where they would take more than half of the
+share. Beyond 400 fields the first 400 are shown. Numbers are never affected: they are measured on the full
+masks.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ class FieldPictures:
     layers
         What can be drawn over it; empty where the base is the mask itself.
     regions
-        What tells a feature's size under the pointer, or None where it would take too much room.
+        What tells a feature's size under the pointer, or None without.
+    left_out
+        What took too much room.
     """
 
     width_px: int
@@ -81,6 +84,7 @@ class FieldPictures:
     base: str
     layers: tuple[Layer, ...]
     regions: EncodedRegions | None
+    left_out: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -106,7 +110,7 @@ def make_pictures(found: Found, mask: Mask, regions: Sequence[Regions], most_byt
     regions
         What to tell under the pointer.
     most_bytes
-        Room that they may take; kept to, but for pictures of 360 px.
+        Room that they may take; kept to, but for micrograph and phases at 360 px.
     """
     height, width = mask.labels.shape
     # A micrograph never takes less room per pixel than this, so that larger pictures need not be tried.
@@ -116,13 +120,23 @@ def make_pictures(found: Found, mask: Mask, regions: Sequence[Regions], most_byt
     while True:
         pictures = _make(found, mask, regions, side, quality)
         if pictures.regions is not None and pictures.regions.size_bytes > most_bytes / 2:
-            pictures = replace(pictures, regions=None)
-        if pictures.size_bytes <= most_bytes or side <= _SMALLEST_SIDE_PX:
+            pictures = replace(pictures, regions=None, left_out=("sizes on hovering",))
+        if side <= _SMALLEST_SIDE_PX:
+            return _lightened(pictures, most_bytes)
+        if pictures.size_bytes <= most_bytes:
             return pictures
         shrink = max(0.5, 0.95 * math.sqrt(most_bytes / pictures.size_bytes))
         if shrink < _FAIR_SHRINK or quality == _FAIR_QUALITY:
             side = max(_SMALLEST_SIDE_PX, int(side * shrink))
         quality = _FAIR_QUALITY
+
+
+def _lightened(pictures: FieldPictures, most_bytes: int) -> FieldPictures:
+    """Leave out layers until the pictures fit, the last one first; the phases stay."""
+    while pictures.size_bytes > most_bytes and len(pictures.layers) > 1:
+        *layers, last = pictures.layers
+        pictures = replace(pictures, layers=tuple(layers), left_out=(last.name, *pictures.left_out))
+    return pictures
 
 
 def _make(found: Found, mask: Mask, regions: Sequence[Regions], side: int, quality: int) -> FieldPictures:

@@ -44,7 +44,7 @@ class SummaryTable:
     accuracy
         What its %RA is that of, where that is not the mean.
     scale
-        Of the drawings of its means.
+        Of the drawings of its means; None without any.
     others
         Quantities of which mean and interval are given.
     has_verdicts
@@ -58,7 +58,7 @@ class SummaryTable:
     lead: Quantity
     spread_format: str
     accuracy: str
-    scale: Axis
+    scale: Axis | None
     others: tuple[Quantity, ...]
     has_verdicts: bool
     rows: tuple[SummaryRow, ...]
@@ -120,7 +120,7 @@ def _table(
         lead=lead,
         spread_format=lead.number_format if is_main else "0.00",
         accuracy="" if is_main else "of intercept",
-        scale=scale,
+        scale=scale if any(drawn) else None,
         others=tuple(others),
         has_verdicts=is_main and any(specimen.verdict is not None for specimen in result.specimens),
         rows=tuple(rows),
@@ -133,5 +133,5 @@ def _counts(specimen: SpecimenResult) -> Iterator[tuple[str, str]]:
     if grains is None:
         return
     on = "" if grains.area_mm2 is None else f" on {grains.area_mm2:.3g} mm² of ferrite"
-    yield "Grains", f"{grains.grains:,}{on}"
+    yield "Grains counted", f"{grains.grains:,}{on}"
     yield "Boundaries", ", ".join(f"{verdict} in {count:,}" for verdict, count in grains.verdicts.items())

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from steelquant.reports.html.numbers import MISSING, format_number
 from steelquant.reports.table import Cell, Column, Table
+from steelquant.stereology.grain_quantities import GRAIN_SIZE
 
 if TYPE_CHECKING:
     from steelquant.stereology.quantify import Quantification
 
+
+BOUNDARIES = "Grain boundaries"
+"""Column of the table of fields with the verdict on them."""
 
 _LONG = 60
 
@@ -67,6 +71,8 @@ def page_table(table: Table) -> PageTable:
 def fields_page_table(table: Table, result: Quantification, anchors: dict[str, str]) -> PageTable:
     """Return the table of fields: names lead to the fields, and gaps for want of a scale say so.
 
+    The verdict on grain boundaries stands beside the grain size number, where one sees it without scrolling.
+
     Parameters
     ----------
     table
@@ -90,9 +96,25 @@ def fields_page_table(table: Table, result: Quantification, anchors: dict[str, s
                 note = notes.setdefault(f"not calibrated: {field.calibration.source}", len(notes) + 1)
                 cell = Shown(cell.text, None, note=note)
             cells.append(cell)
-        rows.append(tuple(cells))
+        rows.append(cells)
     headings = _headings(table, shown=table.printed_columns)
-    return PageTable(table.title, headings, tuple(rows), tuple(notes))
+    order = _verdict_beside_number(table)
+    return PageTable(
+        table.title,
+        tuple(headings[place] for place in order),
+        tuple(tuple(row[place] for place in order) for row in rows),
+        tuple(notes),
+    )
+
+
+def _verdict_beside_number(table: Table) -> list[int]:
+    """Return the columns' places in the order of the page."""
+    names = [column.name for column in table.columns]
+    order = list(range(len(names)))
+    if GRAIN_SIZE in names and BOUNDARIES in names:
+        order.remove(names.index(BOUNDARIES))
+        order.insert(order.index(names.index(GRAIN_SIZE)) + 1, names.index(BOUNDARIES))
+    return order
 
 
 def _headings(table: Table, shown: int | None = None) -> tuple[Heading, ...]:
