@@ -55,7 +55,7 @@ def test_a_folder_becomes_masks_overlays_and_one_record(threshold_run, micrograp
         "name": "threshold",
         "version": "1",
         "device": "cpu",
-        "tile_px": 3072,
+        "tile_px": 2592,
         "overlap_px": 256,
         "margin_px": 128,
         "stride_px": 16,
