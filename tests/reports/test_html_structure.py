@@ -320,7 +320,7 @@ def test_charts_of_sizes_have_bars_of_the_shares_and_curves_of_the_fit(walls: Qu
         assert sum(heights) == pytest.approx(100, abs=0.2)
         fit = grains.sizes.by_area.lognormal
         assert fit is not None
-        assert f"median {fit.median_um:.2f} µm" in series.fit
+        assert f"median {fit.median_um:.2f}\xa0µm" in series.fit
         points = [tuple(map(float, point.split(","))) for point in series.curve.split()]
         # The curve is highest at the fitted median, to half a class where all sizes are alike.
         x, _ = min(points, key=lambda point: point[1])
@@ -328,6 +328,26 @@ def test_charts_of_sizes_have_bars_of_the_shares_and_curves_of_the_fit(walls: Qu
         step = (second.at - first.at) / (2 * math.log2(float(second.text) / float(first.text)))
         at = first.at + step * 2 * math.log2(fit.median_um / float(first.text))
         assert x == pytest.approx(at, abs=step * (0.6 if specimen.name == "a" else 0.15))
+
+
+def test_specimens_keep_their_colours_where_some_have_no_fit_or_no_grains(tmp_path: Path) -> None:
+    fields = {"a": etched_field(1, cell_area_px=60.0, contrast=0.02)}  # no grains that count
+    fields |= {"b": etched_field(2, cells=bricks())}  # hardly any pearlite
+    fields |= {"c": etched_field(3, (300, 400), cell_area_px=350.0, contrast=0.6)}
+    result = quantify(write_etched(tmp_path, fields), output=None, specimen="{}")
+    charts = sizes_charts(result)
+    colours = {"a": 1, "b": 2, "c": 3}
+    drawn = {chart.title: {series.name: series.colour for series in chart.series} for chart in charts}
+    assert drawn["Pearlite features by number"] == colours
+    assert drawn["Ferrite grains by number"] == {"b": 2, "c": 3}
+    assert [series.curve != "" for series in charts[0].series] == [True, False, True]
+
+    text = report(result, tmp_path / "r.html")
+    for title, names in drawn.items():
+        figure = text[text.index(f"<b>{title}</b>") :].split("</figure>")[0]
+        fits = re.findall(r'<polyline class="fit s(\d)"[^>]*><title>(\w): lognormal', figure)
+        assert fits
+        assert all(names[name] == int(number) for number, name in fits)
 
 
 def test_roses_show_shares_as_areas_and_the_mean_only_where_it_is_beyond_chance(

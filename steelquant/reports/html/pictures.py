@@ -1,11 +1,11 @@
 """The pictures of a field, made small enough for a page that holds them all.
 
 Rule: a field's pictures are at most 1400 px wide and high, and all pictures of a page together take at most
-24 MB of it, but for hundreds of fields of very fine structure. Each field has an equal share of that; where it is not enough, the micrograph is compressed more,
-and then all pictures of the field get smaller, down to 360 px, where the pictures of grain sizes and of
-boundaries are left out in turn. Sizes on hovering are left out where they would take more than half of the
-share. Beyond 400 fields the first 400 are shown. Numbers are never affected: they are measured on the full
-masks.
+24 MB of it, but for hundreds of fields of very fine structure. Each field has an equal share; where that
+is not enough, the micrograph is compressed more, and then all pictures of the field get smaller, down to
+360 px, where the pictures of grain sizes and of boundaries are left out in turn. Sizes on hovering are left
+out where they would take more than half of the share. Beyond 400 fields the first 400 are shown. Numbers are
+never affected: they are measured on the full masks.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,9 +44,13 @@ class Bar:
 
 @dataclass(frozen=True)
 class Series:
-    """One specimen: its bars, the fitted curve as points of a polyline (empty without), the fit in words."""
+    """One specimen: its bars, the fitted curve as points of a polyline (empty without), the fit in words.
+
+    `colour` counts from 1; a specimen keeps it from chart to chart.
+    """
 
     name: str
+    colour: int
     bars: tuple[Bar, ...]
     curve: str
     fit: str
@@ -78,15 +82,31 @@ def sizes_charts(result: Quantification) -> list[SizesChart]:
     for specimen in result.specimens:
         for population in specimen.populations:
             by_kind.setdefault(population.kind, {})[specimen.name] = population
-    return [
-        _chart(f"{kind[:1].upper()}{kind[1:]} by {what}", populations, what)
-        for kind, populations in by_kind.items()
-        for what in ("number", "area")
-    ]
+    colours: dict[str, int] = {}
+    charts = []
+    for kind, populations in by_kind.items():
+        shown = dict(list(populations.items())[:MOST_SERIES])
+        own = _colours(shown, colours)
+        colours |= own
+        for what in ("number", "area"):
+            title = f"{kind[:1].upper()}{kind[1:]} by {what}"
+            charts.append(_chart(title, shown, own, len(populations) - len(shown), what))
+    return charts
 
 
-def _chart(title: str, populations: Mapping[str, Population], what: str) -> SizesChart:
-    shown = dict(list(populations.items())[:MOST_SERIES])
+def _colours(names: Iterable[str], known: Mapping[str, int]) -> dict[str, int]:
+    """Return a colour for each name of a chart, the one it is known by unless another has it there."""
+    colours: dict[str, int] = {}
+    for name in names:
+        if name in known and known[name] not in colours.values():
+            colours[name] = known[name]
+    free = (number for number in range(1, MOST_SERIES + 1) if number not in colours.values())
+    return {name: colours[name] if name in colours else next(free) for name in names}
+
+
+def _chart(
+    title: str, shown: Mapping[str, Population], colours: Mapping[str, int], left_out: int, what: str
+) -> SizesChart:
     spans = {name: _span(population) for name, population in shown.items()}
     first, end = min(low for low, _ in spans.values()), max(high for _, high in spans.values())
     step = (_WIDTH - _LEFT - _RIGHT) / (end - first)
@@ -109,7 +129,8 @@ def _chart(title: str, populations: Mapping[str, Population], what: str) -> Size
             top = y(100 * fraction)
             bars.append(Bar(round(x, 2), top, round(width, 2), round(_BOTTOM - top, 2), text))
         points = " ".join(f"{_LEFT + step * (t - first):.1f},{y(share)}" for t, share in curves[name])
-        series.append(Series(name, tuple(bars), points, _fit_text(population, shares[name])))
+        fit = _fit_text(population, shares[name])
+        series.append(Series(name, colours[name], tuple(bars), points, fit))
     every = math.ceil(_LABEL_WIDTH / step)
     return SizesChart(
         title=title,
@@ -122,7 +143,7 @@ def _chart(title: str, populations: Mapping[str, Population], what: str) -> Size
             Tick(round(_LEFT + step * (k - first), 2), _edge(k)) for k in range(first, end + 1, every)
         ),
         series=tuple(series),
-        left_out=len(populations) - len(shown),
+        left_out=left_out,
     )
 
 
@@ -159,6 +180,6 @@ def _fit_text(population: Population, shares: Shares) -> str:
     if fit is None:
         return f"{count}, too few or too equal for a lognormal"
     return (
-        f"{count}, lognormal median {format_number(fit.median_um, '0.00')} µm, deviation factor "
-        f"{format_number(fit.geometric_deviation, '0.00')}, D {format_number(fit.distance, '0.000')}"
+        f"{count}, lognormal median {format_number(fit.median_um, '0.00')}\xa0µm, deviation factor\xa0"
+        f"{format_number(fit.geometric_deviation, '0.00')}, D\xa0{format_number(fit.distance, '0.000')}"
     )
