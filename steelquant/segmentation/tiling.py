@@ -15,6 +15,9 @@ Most cameras' fields stay whole. OpenVINO takes 212 bytes a pixel: 1.4 GiB for s
 for a mosaic 20,000 px wide.
 """
 
+_TILE_PX = 1056
+"""Other networks' tiles. OpenVINO takes 1.3 GiB for such a tile of SegNet, 1.2 GiB for one of U-Net."""
+
 _GPU_BATCH_PX = 9_000_000
 """Pixels that go through a GPU at once."""
 
@@ -68,7 +71,7 @@ def choose_tiling(
         Name of the device.
     tile
         Largest side (px), or None for the default: whole fields for DeepLabV3+, which looks far; otherwise
-        what stays in a processor's caches, or on a GPU what wastes little on overlaps.
+        what wastes little on overlaps.
     overlap
         Fraction of a tile, or None for the default: twice the model's halo, or a quarter where that is more
         than half a tile.
@@ -77,7 +80,7 @@ def choose_tiling(
     """
     on_cpu = device == "cpu"
     halo = halo_px(info, crop_px)
-    tile_px = tile or (_WHOLE_FIELD_PX if info.name in DEEPLABS else 576 if on_cpu else 1056)
+    tile_px = tile or (_WHOLE_FIELD_PX if info.name in DEEPLABS else _TILE_PX)
     overlap_px = affordable(2 * halo, tile_px) if overlap is None else round(overlap * tile_px)
     return Tiling(
         tile_px=tile_px,
