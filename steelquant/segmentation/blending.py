@@ -68,7 +68,7 @@ def blend(
         start = tops[some[0][0]]
         rows = padded.slide(start, tops[some[-1][0]] + height)
         tiles = [rows[tops[r] - start :, lefts[c] : lefts[c] + width][:height] for r, c in some]
-        predicted = predict(np.stack(tiles))
+        predicted = predict(np.stack(tiles) if len(tiles) > 1 else np.ascontiguousarray(tiles[0])[None])
         for (row, column), logits in zip(some, predicted, strict=True):
             down = tops[row + 1] - tops[row] if row + 1 < len(tops) else height
             across = lefts[column + 1] - lefts[column] if column + 1 < len(lefts) else width

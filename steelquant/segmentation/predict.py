@@ -17,7 +17,7 @@ from steelquant.segmentation.engine import Engine
 from steelquant.segmentation.scaling import field_tiling, predict_resampled
 from steelquant.segmentation.strips import Strip, label_strips
 from steelquant.segmentation.tiles import SMALLEST_TILE_PX
-from steelquant.segmentation.tiling import Tiling, affordable
+from steelquant.segmentation.tiling import Tiling
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ class Predictor:
         read_rows: ReadRows,
         read_excluded: Callable[[int, int], NDArray[np.bool_] | None],
         *,
+        most_tile_px: int | None = None,
         probabilities: bool = False,
     ) -> Iterator[Strip]:
         """Label a field strip by strip, from top to bottom, with memory for one row of tiles.
@@ -130,6 +131,8 @@ class Predictor:
             Give its pixels, each row once, and what must not count; see
             :func:`steelquant.segmentation.blending.blend` and
             :func:`steelquant.segmentation.strips.label_strips`.
+        most_tile_px
+            Largest side of a tile, where the tiling would allow larger ones.
         probabilities
             Whether to keep the probability of pearlite.
 
@@ -139,8 +142,10 @@ class Predictor:
             If memory runs out; after :meth:`back_off` the field can be begun anew.
         """
         tiling, run = self.tiling, self._run
+        if most_tile_px is not None:
+            tiling = tiling.limited(most_tile_px)
         if self._scale != 1:
-            tiling = field_tiling(self.tiling, self._scale)
+            tiling = field_tiling(tiling, self._scale)
             run = partial(predict_resampled, self._run, scale=self._scale, stride_px=self.tiling.stride_px)
         blocks = blend(run, read_rows, tiling.grid(*size_px), tiling.batch)
         return label_strips(blocks, size_px[1], read_excluded, probabilities=probabilities)
@@ -202,9 +207,7 @@ class Predictor:
         if self.tiling.batch > 1:
             self.tiling = replace(self.tiling, batch=self.tiling.batch // 2)
         elif self.tiling.tile_px > SMALLEST_TILE_PX:
-            smaller = max(self.tiling.tile_px // 2, SMALLEST_TILE_PX)
-            overlap_px = affordable(self.tiling.overlap_px, smaller)
-            self.tiling = replace(self.tiling, tile_px=smaller, overlap_px=overlap_px)
+            self.tiling = self.tiling.limited(max(self.tiling.tile_px // 2, SMALLEST_TILE_PX))
         elif (on_cpu := self.engine.on_cpu()) is not None:
             self.engine = on_cpu
         else:

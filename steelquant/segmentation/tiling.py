@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steelquant.networks.registry import ModelInfo
 from steelquant.segmentation.reach import DEEPLABS, halo_px
@@ -56,6 +56,12 @@ class Tiling:
             stride_px=self.stride_px,
             margin_px=self.margin_px,
         )
+
+    def limited(self, most_tile_px: int) -> Tiling:
+        """Return the tiling with tiles of at most this side, their overlaps still affordable."""
+        if self.tile_px <= most_tile_px:
+            return self
+        return replace(self, tile_px=most_tile_px, overlap_px=affordable(self.overlap_px, most_tile_px))
 
 
 def choose_tiling(
