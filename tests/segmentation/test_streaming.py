@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -223,3 +227,50 @@ def test_a_full_disk_ends_the_run(threshold_run, field, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_flush", full)
     with pytest.raises(FileError, match="disk is full"):
         threshold_run(field, output=tmp_path / "out")
+
+
+MEASURED_RUN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from conftest import ThresholdEngine
+from steelquant.segmentation import pipeline, segment
+
+pipeline.load_engine = lambda *_: (ThresholdEngine(), None)
+run = segment(sys.argv[2], output=sys.argv[3], weights=sys.argv[4])
+assert not run.failed, run.failed
+(line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(line.split()[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory otherwise")
+def test_memory_does_not_grow_with_the_height_of_a_mosaic(weights, tmp_path, texture):
+    """Strips of 8000 px width; the higher mosaic has 96 MP more than the lower one."""
+    pattern = texture(1000, 8000)
+    strips = [imagecodecs.lzw_encode(pattern[top : top + 500].tobytes()) for top in (0, 500)]
+    peaks = []
+    for height in (9_000, 21_000):
+        path = tmp_path / f"{height}.tif"
+        tifffile.imwrite(
+            path,
+            iter(strips * (height // 1000)),
+            shape=(height, 8000, 3),
+            dtype=np.uint8,
+            photometric="rgb",
+            rowsperstrip=500,
+            compression="lzw",
+        )
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", MEASURED_RUN, str(Path(__file__).parent)),
+                *(str(path), str(tmp_path / f"out_{height}"), str(weights)),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(done.stdout) / 1024)
+        mask = read_mask(tmp_path / f"out_{height}" / f"{height}.tif").labels
+        np.testing.assert_array_equal(mask[-1000:], pattern[..., 1] < 128)
+    assert peaks[1] - peaks[0] < 60, peaks  # a whole mask more would be 96 MiB, its pixels 288
