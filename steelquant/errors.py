@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from steelquant.locations import spelled
+
 
 class SteelquantError(Exception):
     """Base of all errors that are told to the user in one line, without a traceback."""
@@ -35,7 +37,7 @@ class FileError(SteelquantError):
     def __init__(self, path: Path | str, problem: str) -> None:
         self.path = Path(path)
         self.problem = " ".join(problem.split())
-        super().__init__(f"{self.path}: {self.problem}")
+        super().__init__(f"{spelled(self.path)}: {self.problem}")
 
     def __reduce__(self) -> tuple[type[FileError], tuple[Path, str]]:
         """Pickle by the two arguments, so that the error crosses process borders whole."""

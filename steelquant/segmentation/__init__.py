@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from steelquant.micrograph.exclusion import Exclusion
-from steelquant.segmentation.pipeline import Progress
+from steelquant.segmentation.ledger import Progress
 from steelquant.segmentation.results import FieldResult, SegmentationInterrupted, SegmentationRun
 
 __all__ = ["FieldResult", "Progress", "SegmentationInterrupted", "SegmentationRun", "segment"]
@@ -99,6 +99,7 @@ def segment(
     from steelquant.segmentation.job import prepare
     from steelquant.segmentation.options import SegmentOptions, parse_auto
     from steelquant.segmentation.pipeline import Pipeline
+    from steelquant.segmentation.run import carry_out
 
     options = SegmentOptions(
         inputs=tuple(Path(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs)),
@@ -118,4 +119,5 @@ def segment(
         symmetries=symmetries,
         overwrite=overwrite,
     )
-    return Pipeline(prepare(options), progress).run()
+    job = prepare(options)
+    return carry_out(job, Pipeline(job), progress)

@@ -15,16 +15,15 @@ import json
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from steelquant import __version__
 from steelquant.errors import FileError
-from steelquant.micrograph.files import reason, sha256_of, write_bytes
+from steelquant.locations import spelled
+from steelquant.segmentation.folder import RECORD_NAME, OutputFolder
 from steelquant.segmentation.results import FieldResult
 
 FORMAT = "steelquant segmentation 1"
-FILE_NAME = "segmentation.json"
 
 _SAVE_SHARE = 0.02
 """Largest share of a run's time that goes into rewriting the record."""
@@ -62,8 +61,8 @@ class Record:
         If it holds a segmentation.json that cannot be understood.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE_NAME
+    def __init__(self, folder: OutputFolder) -> None:
+        self.path = folder.path / RECORD_NAME
         self._folder = folder
         self._header: dict[str, Any] = {}
         self._earlier_runs: list[dict[str, Any]] = []
@@ -105,10 +104,9 @@ class Record:
     def refuse_foreign(self, files: list[str]) -> None:
         """Raise FileError where a file is there that this command did not write."""
         for file in files:
-            path = self._folder / file
-            if path.exists() or path.is_symlink():
+            if self._folder.is_taken(file):
                 raise FileError(
-                    path,
+                    self._folder.path / file,
                     "is there already and not from this command; move it or choose another --output",
                 )
 
@@ -130,11 +128,12 @@ class Record:
         self.refuse_foreign([file for file in files if file not in known.files()])
         if overwrite:
             return
-        mask = self._folder / known.mask
+        mask = spelled(self._folder.path / known.mask)
         if (known.path, known.page) != (wanted.path, wanted.page) and known.sha256 != wanted.sha256:
             raise FileError(
                 wanted.path,
-                f"{mask} was made from {known.path}; choose another --output, or replace it with --overwrite",
+                f"{mask} was made from {spelled(known.path)}; choose another --output, "
+                "or replace it with --overwrite",
             )
         if self._is_changed(known):
             raise FileError(
@@ -155,7 +154,7 @@ class Record:
             return None
         if probability and known.probability_sha256 is None:
             return None
-        if not all((self._folder / file).is_file() for file in known.files()):
+        if not all(self._folder.is_file(file) for file in known.files()):
             return None
         notes = [note for note in known.warnings if note != _KEPT_NOTE and not note.startswith(_LATER_NOTE)]
         if self._is_changed(known):
@@ -165,8 +164,7 @@ class Record:
         return replace(known, path=wanted.path, warnings=tuple(notes), is_kept=True)
 
     def _is_changed(self, known: FieldResult) -> bool:
-        mask = self._folder / known.mask
-        return mask.is_file() and sha256_of(mask) != known.mask_sha256
+        return self._folder.is_file(known.mask) and self._folder.sha256(known.mask) != known.mask_sha256
 
     def plan(self, names: list[str]) -> None:
         """Say that the files of these fields are about to be written."""
@@ -201,9 +199,9 @@ class Record:
         known = self._results.get(name)
         if known is None or known.probability_sha256 is None:
             return
-        path = self._folder / known.probability
-        if path.is_file() and sha256_of(path) == known.probability_sha256:
-            path.unlink()
+        name = known.probability
+        if self._folder.is_file(name) and self._folder.sha256(name) == known.probability_sha256:
+            self._folder.remove(name)
 
     def close(self, finished_utc: str, engine: dict[str, Any] | None) -> None:
         """Write the record for the last time in a run; ``engine`` says what predicted, if anything did."""
@@ -221,7 +219,7 @@ class Record:
         start = time.monotonic()
         if not force and (start - self._saved_at) * _SAVE_SHARE < self._saving_s:
             return
-        write_bytes(self.path, self._text().encode("utf-8", "backslashreplace"))
+        self._folder.write(RECORD_NAME, self._text().encode("utf-8", "backslashreplace"))
         self._saved_at = time.monotonic()
         self._saving_s = self._saved_at - start
 
@@ -235,15 +233,11 @@ class Record:
         return f'{head},\n  "fields": [\n' + ",\n".join(self._texts[name] for name in ordered) + "\n  ]\n}\n"
 
     def _read(self) -> None:
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        stored = self._folder.read(RECORD_NAME)
+        if stored is None:
             return
-        except (OSError, UnicodeDecodeError) as error:
-            problem = reason(error) if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise FileError(self.path, f"cannot be read: {problem}; choose another --output") from None
         try:
-            content = json.loads(text)
+            content = json.loads(stored.decode("utf-8"))
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
             for entry in content["fields"]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from steelquant.locations import spelled
 from steelquant.micrograph.field import Calibration
 
 
@@ -101,7 +102,7 @@ class FieldResult:
             "status": self.status,
             "error": self.error,
             "input": {
-                "path": str(self.path),
+                "path": spelled(self.path),
                 "folder": self.path.parent.name,
                 "page": self.page,
                 "sha256": self.sha256,
@@ -215,8 +216,8 @@ class SegmentationRun:
     def to_json(self) -> dict[str, Any]:
         """Return the run as ``segment --json`` prints it."""
         return {
-            "output": str(self.output),
-            "record": str(self.record),
+            "output": spelled(self.output),
+            "record": spelled(self.record),
             "model": self.model,
             "weights": [str(path) for path in self.weights],
             "device": self.device,

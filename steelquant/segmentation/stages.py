@@ -10,7 +10,7 @@ import numpy as np
 
 from steelquant.errors import FileError
 from steelquant.micrograph.field import Micrograph
-from steelquant.micrograph.files import reason, sha256_of
+from steelquant.micrograph.files import sha256_of
 from steelquant.micrograph.masks import write_mask, write_probability
 from steelquant.micrograph.mosaic import Mosaic, open_mosaic
 from steelquant.micrograph.overlay import write_overlay
@@ -59,7 +59,7 @@ def find_done(job: Job, record: Record, field: FieldResult) -> FieldResult | Non
     return done
 
 
-def claim_files(job: Job, record: Record, field: FieldResult) -> None:
+def claim_files(record: Record, field: FieldResult) -> None:
     """Say that a field's files are about to be written, and remove what would not be replaced.
 
     Raises
@@ -68,11 +68,7 @@ def claim_files(job: Job, record: Record, field: FieldResult) -> None:
         If the disk does not let it.
     """
     record.plan([field.name])
-    try:
-        record.remove_stale_probability(field.name)
-    except OSError as error:
-        path = job.options.output / field.probability
-        raise FileError(path, f"cannot be removed: {reason(error)}") from error
+    record.remove_stale_probability(field.name)
 
 
 def read_field(job: Job, field: FieldResult) -> ReadField:
@@ -169,3 +165,8 @@ def done_result(
             micrograph, prediction, fractions, job.weights[0].metadata, job.options.scale
         ),
     )
+
+
+def no_memory(field: FieldResult, error: MemoryError) -> FileError:
+    """Say what can be done for a field that does not fit into memory."""
+    return FileError(field.path, f"{error}; try a smaller --scale")

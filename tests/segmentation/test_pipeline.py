@@ -453,10 +453,11 @@ def test_thousands_of_fields_do_not_make_the_record_the_work(tmp_path):
     from pathlib import Path
     from time import perf_counter
 
+    from steelquant.segmentation.folder import LocalFolder
     from steelquant.segmentation.record import Record
     from steelquant.segmentation.results import FieldResult
 
-    record = Record(tmp_path)
+    record = Record(LocalFolder(tmp_path))
     header = {
         "format": "steelquant segmentation 1",
         "run": "r",
