@@ -28,7 +28,7 @@ from steelquant.segmentation import pipeline, segment
 
 class Slow(ThresholdEngine):
     def predict(self, tiles):
-        time.sleep(0.005)
+        time.sleep(float(sys.argv[5]))
         return super().predict(tiles)
 
 pipeline.load_engine = lambda path, *_: (Slow(), read_metadata(path))
@@ -46,8 +46,9 @@ def forty_images(tmp_path_factory, texture) -> Path:
     return folder
 
 
-def _start(images: Path, output: Path, weights: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", RUN, str(Path(__file__).parent), str(images), str(output), str(weights)]
+def _start(images: Path, output: Path, weights: Path, pause_s: float = 0.005) -> subprocess.Popen[str]:
+    words = (Path(__file__).parent, images, output, weights, pause_s)
+    command = [sys.executable, "-c", RUN, *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -107,7 +108,8 @@ def test_fifty_kills_lose_no_byte(forty_images, weights, tmp_path):
 
 @needs_sigkill
 def test_ctrl_c_from_a_terminal_ends_within_a_second(forty_images, weights, tmp_path):
-    process = _start(forty_images, tmp_path / "out", weights)
+    # Slow enough that the run is under way when the signal comes, also on a busy machine.
+    process = _start(forty_images, tmp_path / "out", weights, pause_s=0.1)
     deadline = time.monotonic() + 30
     while not list((tmp_path / "out").glob("*.overlay.png")) and time.monotonic() < deadline:
         time.sleep(0.02)
