@@ -22,6 +22,7 @@ from steelquant.errors import FileError, UsageError
 from steelquant.learning.callbacks import Recorder, Saver
 from steelquant.learning.crops import DrawSampler, FixedCrops, TrainingDraws
 from steelquant.learning.dataset import Dataset
+from steelquant.learning.familiarity import record_familiarity
 from steelquant.learning.history import Measurement
 from steelquant.learning.module import SegmentationTask
 from steelquant.learning.pixel_store import PixelStore, decode_to_store
@@ -153,6 +154,7 @@ def train(
     weights = folder / weights_file_name(model)
     if trainer.is_global_zero:
         write_weights(weights, task.network, _metadata(info, dataset, plan, recorder.rows, mean, std))
+        record_familiarity(weights, dataset, device=device)
     return TrainingRun(info, weights, tuple(recorder.rows), protocol)
 
 

@@ -8,22 +8,27 @@ Convolutions are stored as float16, what batch norms remember as float32; the fi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.field import STEEL_CLASSES, PhaseClass
+from steelquant.networks.familiarity import Familiarity, parse_familiarity
 from steelquant.networks.registry import model_info
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 FORMAT = "steelquant weights 1"
 _METADATA_KEY = "steelquant"
+_CHECKSUM_KEY = "tensors_sha256"
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 ENVIRONMENT_VARIABLE = "STEELQUANT_WEIGHTS"
 _PACKAGE = Path(__file__).resolve().parent.parent
 SEARCH_FOLDERS = (_PACKAGE / "_weights", _PACKAGE.parent / "weights")
@@ -48,6 +53,8 @@ class WeightsMetadata:
         Smallest and largest grain diameter (px) it was trained on; None where not known.
     pixel_size_um
         Smallest and largest µm/px of the training fields; None where not known.
+    familiarity
+        What the training fields look like, which ``segment`` compares others with; None where not known.
     training
         Data, its hash, protocol, crops seen, time; for the model card and ``steelquant models``.
     metrics
@@ -65,6 +72,7 @@ class WeightsMetadata:
     crop_px: int = 224
     feature_size_px: tuple[float, float] | None = None
     pixel_size_um: tuple[float, float] | None = None
+    familiarity: Familiarity | None = None
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     version: str = ""
@@ -140,6 +148,8 @@ def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
         header = json.loads(text)
         if header.pop("format") != FORMAT:
             raise ValueError("another format than " + repr(FORMAT))
+        header.pop(_CHECKSUM_KEY, None)
+        known = header.get("familiarity")
         classes = tuple(
             PhaseClass(int(c["label"]), str(c["name"]), _triple(c["colour"], int)) for c in header["classes"]
         )
@@ -154,9 +164,10 @@ def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
                 "std": _triple(header["std"], float),
                 "feature_size_px": _pair(header["feature_size_px"]),
                 "pixel_size_um": _pair(header["pixel_size_um"]),
+                "familiarity": None if known is None else parse_familiarity(known),
             }
         )
-    except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+    except (*_MALFORMED, UsageError) as error:
         raise FileError(path, f"its header cannot be understood ({error})") from None
 
 
@@ -190,8 +201,21 @@ def write_weights(path: Path, network: nn.Module, metadata: WeightsMetadata) -> 
             continue
         exact = key.rpartition(".")[0] in normed
         tensors[key] = value.detach().cpu().to(torch.float32 if exact else torch.float16).contiguous()
+    header = {**json.loads(metadata.to_json()), _CHECKSUM_KEY: _checksum(tensors)}
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False)
     # Not save_file: it lets nobody but its owner read what it writes.
-    write_bytes(path, save(tensors, metadata={_METADATA_KEY: metadata.to_json()}))
+    write_bytes(path, save(tensors, metadata={_METADATA_KEY: text}))
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors in the order of their names."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def record_metrics(path: Path, name: str, figures: dict[str, Any]) -> None:
@@ -218,7 +242,8 @@ def record_metrics(path: Path, name: str, figures: dict[str, Any]) -> None:
 def read_weights(path: Path) -> tuple[nn.Module, WeightsMetadata]:
     """Build the network that a weight file belongs to, with its weights, in evaluation mode.
 
-    Names and shapes are compared with the network before a tensor is read.
+    Names and shapes are compared with the network before a tensor is read, then the tensors with their
+    checksum.
 
     Returns
     -------
@@ -242,8 +267,16 @@ def read_weights(path: Path) -> tuple[nn.Module, WeightsMetadata]:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             if shapes != {key: tuple(value.shape) for key, value in own.items()}:
                 raise FileError(path, f"its tensors are not those of {metadata.model!r}; train it anew")
-            tensors = {key: file.get_tensor(key).float() for key in shapes}
+            tensors = {key: file.get_tensor(key) for key in shapes}
+            stated = json.loads(file.metadata()[_METADATA_KEY]).get(_CHECKSUM_KEY)
     except (OSError, SafetensorError, ValueError) as error:
         raise FileError(path, f"its tensors cannot be read ({error})") from None
-    network.load_state_dict(tensors, strict=False)
+    if not all(tensor.is_floating_point() for tensor in tensors.values()):
+        raise FileError(path, f"its tensors are not those of {metadata.model!r}; train it anew")
+    if stated is not None and stated != _checksum(tensors):
+        raise FileError(path, "is damaged: its tensors are not those that were written; fetch it again")
+    values = {key: tensor.float() for key, tensor in tensors.items()}
+    if not all(bool(value.isfinite().all()) for value in values.values()):
+        raise FileError(path, "holds weights that are infinite or no numbers; train it anew")
+    network.load_state_dict(values, strict=False)
     return network.eval(), metadata

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from steelquant.micrograph.field import Micrograph
 from steelquant.networks.weights import WeightsMetadata
+from steelquant.segmentation.familiarity import doubts, unsure
+from steelquant.segmentation.look import Look
 from steelquant.segmentation.predict import Prediction
 
 LEAST_CONFIDENCE = 0.85
-"""Below this mean probability of the chosen class a prediction counts as unsure."""
+"""Below this mean probability a prediction counts as unsure, where weights know no limit of their own."""
 
 MOST_CLIPPED = 0.1
 """Above this share of pure black or pure white pixels a picture counts as clipped."""
@@ -21,6 +23,7 @@ _SAMPLE_STEP_PX = 4
 def field_warnings(
     micrograph: Micrograph,
     prediction: Prediction,
+    look: Look | None,
     area_fractions: dict[str, float],
     metadata: WeightsMetadata,
     scale: float,
@@ -31,6 +34,8 @@ def field_warnings(
     ----------
     micrograph, prediction
         The field and what the network says of it.
+    look
+        What it looks like; None for small fields.
     area_fractions
         By class name, over the counted pixels.
     metadata
@@ -53,10 +58,10 @@ def field_warnings(
         warnings.append(f"all {sole[0]}")
     if prediction.confidence is None:
         warnings.append("every pixel is excluded")
+    elif metadata.familiarity is not None and look is not None:
+        warnings += doubts(look, prediction.confidence, metadata.familiarity, metadata.classes)
     elif prediction.confidence < LEAST_CONFIDENCE:
-        warnings.append(
-            f"the prediction is unsure over much of the field (mean probability {prediction.confidence:.2f})"
-        )
+        warnings.append(unsure(prediction.confidence))
     warnings += _clipping(micrograph.pixels, micrograph.excluded)
     return tuple(warnings)
 

@@ -17,6 +17,7 @@ from steelquant.micrograph.overlay import write_overlay
 from steelquant.micrograph.reading import read_micrograph
 from steelquant.segmentation.checks import field_warnings
 from steelquant.segmentation.job import Job
+from steelquant.segmentation.look import Look, look_at
 from steelquant.segmentation.predict import Prediction
 from steelquant.segmentation.record import Record
 from steelquant.segmentation.results import FieldResult
@@ -124,7 +125,8 @@ def write_field(job: Job, field: FieldResult, micrograph: Micrograph, prediction
     if prediction.probability is not None:
         write_probability(folder / field.probability, prediction.probability, pixel_size_um=size_um)
     counts = {phase.name: int(np.count_nonzero(prediction.labels == phase.label)) for phase in classes}
-    return done_result(job, field, micrograph, prediction, counts)
+    look = look_at(micrograph.pixels, prediction.labels, job.options.scale)
+    return done_result(job, field, micrograph, prediction, counts, look)
 
 
 def done_result(
@@ -133,6 +135,7 @@ def done_result(
     micrograph: Micrograph,
     prediction: Prediction,
     counts_px: Mapping[str, int],
+    look: Look | None,
 ) -> FieldResult:
     """Return the result of a field whose files are written, without the time it took.
 
@@ -144,6 +147,8 @@ def done_result(
         Its pixels and labels, of a very large field every n-th of them.
     counts_px
         Pixels of each class.
+    look
+        What it looks like.
 
     Raises
     ------
@@ -162,7 +167,7 @@ def done_result(
         area_fractions=fractions,
         confidence=None if prediction.confidence is None else round(prediction.confidence, 4),
         warnings=field_warnings(
-            micrograph, prediction, fractions, job.weights[0].metadata, job.options.scale
+            micrograph, prediction, look, fractions, job.weights[0].metadata, job.options.scale
         ),
     )
 

@@ -26,6 +26,7 @@ from steelquant.micrograph.pyramid import PyramidWriter
 from steelquant.micrograph.reduction import RowReducer
 from steelquant.segmentation.ahead import read_ahead
 from steelquant.segmentation.job import Job
+from steelquant.segmentation.look import Sample
 from steelquant.segmentation.predict import Prediction, Predictor
 from steelquant.segmentation.results import FieldResult
 from steelquant.segmentation.stages import done_result
@@ -86,7 +87,8 @@ def _attempt(
     size = mosaic.height_px, mosaic.width_px
     folder = job.options.output
     certainty, counted = 0.0, 0
-    with _Rows(job, mosaic) as rows, _Outputs(job, field, mosaic) as outputs:
+    sample = Sample(*size, job.options.scale)
+    with _Rows(job, mosaic, sample) as rows, _Outputs(job, field, mosaic, sample) as outputs:
         strips = predictor.strips(
             size,
             rows.read,
@@ -123,15 +125,17 @@ def _attempt(
         sparse,
         Prediction(labels, None, certainty / counted if counted else None),
         {phase.name: outputs.counts_px[phase.label] for phase in job.classes},
+        sample.look(),
     )
 
 
 class _Rows:
     """The rows of a mosaic, read ahead, with what must not count of them; a context manager."""
 
-    def __init__(self, job: Job, mosaic: Mosaic) -> None:
+    def __init__(self, job: Job, mosaic: Mosaic, sample: Sample) -> None:
         size = mosaic.height_px, mosaic.width_px
         self.overview = Overview(*size)
+        self._sample = sample
         try:
             self._exclusion = ExcludedRows(job.options.exclusion, *size) if job.options.exclusion else None
         except UsageError as error:
@@ -176,6 +180,7 @@ class _Rows:
     def _watched(self, mosaic: Mosaic) -> Generator[Band]:
         for band in mosaic.bands():
             self.overview.add(band.pixels)
+            self._sample.add_pixels(band.pixels)
             yield band
 
 
@@ -188,12 +193,13 @@ class _Outputs:
         Pixels of each label.
     """
 
-    def __init__(self, job: Job, field: FieldResult, mosaic: Mosaic) -> None:
+    def __init__(self, job: Job, field: FieldResult, mosaic: Mosaic, sample: Sample) -> None:
         size, size_um = (mosaic.height_px, mosaic.width_px), mosaic.calibration.pixel_size_um
         folder = job.options.output
         self.counts_px = dict.fromkeys([EXCLUDED, *(phase.label for phase in job.classes)], 0)
         self._reducer = RowReducer(*size, overview_factor(*size), mean=False)
         self._small: list[NDArray[np.uint8]] = []
+        self._sample = sample
         self._stack = contextlib.ExitStack()
         self._mask = self._stack.enter_context(
             mask_pyramid(folder / field.mask, *size, pixel_size_um=size_um, classes=job.classes)
@@ -234,6 +240,7 @@ class _Outputs:
             self.counts_px[label] += int(np.count_nonzero(strip.labels == label))
         self._small.append(self._reducer.add(strip.labels))
         self._mask.add(strip.labels)
+        self._sample.add_labels(strip.labels)
         if self._probability is not None:
             assert strip.probability is not None
             self._probability.add(strip.probability)

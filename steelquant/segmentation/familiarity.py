@@ -1,0 +1,139 @@
+"""Is this the kind of field that the network was trained on? Learnt from training fields, told in words.
+
+Each figure of a field has a limit that the strangest 0.5 % of the training fields pass, 1 % for the
+separation of the phases: of synthetic fields beyond that limit the shipped MobileNetV2 reached a mean IoU of
+0.50, of all fields 0.85.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelquant.micrograph.field import PhaseClass
+from steelquant.networks.familiarity import Familiarity, Spread
+from steelquant.segmentation.look import Look
+
+FEWEST_FIELDS = 200
+"""Of fewer training fields no rare figure can be told."""
+
+_STRANGEST = 0.005
+_STRANGEST_SEPARATION = 0.01
+_MOST_DARK = 0.1
+
+
+def learn_familiarity(looks: Sequence[Look], confidences: Sequence[float]) -> Familiarity | None:
+    """Learn what training fields look like.
+
+    Parameters
+    ----------
+    looks, confidences
+        Of each field what it looks like, and the mean probability of the labels that the network gave it.
+
+    Returns
+    -------
+    Familiarity or None
+        None where there are fewer than 200 fields, or none with several phases.
+    """
+    textures, colours = [look.texture for look in looks], [look.colour for look in looks]
+    evenness = [_darkest_tenth(look) for look in looks if look.evenness.size]
+    sharpness = [look.sharpness for look in looks if look.sharpness is not None]
+    separations = [look.separation for look in looks if look.separation is not None]
+    if len(looks) < FEWEST_FIELDS or not (evenness and sharpness and separations):
+        return None
+    return Familiarity(
+        fields=len(looks),
+        texture=_learn_spread(textures),
+        colour=_learn_spread(colours),
+        sharpness=_quantile(sharpness, _STRANGEST),
+        evenness=_quantile(evenness, _STRANGEST),
+        separation=_quantile(separations, _STRANGEST_SEPARATION),
+        confidence=_quantile(confidences, _STRANGEST),
+        darkest=_quantile([look.darkest for look in looks], 1 - _STRANGEST),
+        brightest=_quantile([look.brightest for look in looks], _STRANGEST),
+    )
+
+
+def _learn_spread(figures: Sequence[NDArray[np.float64]]) -> Spread:
+    together = np.concatenate(figures)
+    # Where all training fields are grey, colours have no spread of their own.
+    covariance = np.cov(together.T) + 1e-4 * np.eye(together.shape[1])
+    spread = Spread(
+        tuple(together.mean(axis=0).tolist()), tuple(tuple(row) for row in covariance.tolist()), np.inf
+    )
+    typical = [float(np.median(spread.distances(blocks))) for blocks in figures]
+    return Spread(spread.mean, spread.covariance, _quantile(typical, 1 - _STRANGEST))
+
+
+def _darkest_tenth(look: Look) -> float:
+    """Return the evenness below which a tenth of the blocks lie."""
+    return float(np.quantile(look.evenness, _MOST_DARK, method="lower"))
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    return float(np.quantile(values, share))
+
+
+def doubts(
+    look: Look, confidence: float, familiarity: Familiarity, classes: Sequence[PhaseClass]
+) -> list[str]:
+    """Say in what a field is not like the training fields; one sentence each, none where it is.
+
+    Parameters
+    ----------
+    look, confidence
+        What the field looks like, and the mean probability of its labels.
+    familiarity
+        What the training fields look like.
+    classes
+        The names of its labels.
+    """
+    matrix, other = classes[0].name, " and ".join(phase.name for phase in classes[1:])
+    found = [
+        *_unlike("texture", look.texture, familiarity.texture),
+        *_unlike("colour", look.colour, familiarity.colour),
+    ]
+    if look.sharpness is not None and 0 < look.sharpness < familiarity.sharpness:
+        found.append(
+            f"it looks blurred: from {other} to {matrix} it takes {1 / look.sharpness:.0f} px, "
+            f"in the training fields at most {1 / familiarity.sharpness:.0f}"
+        )
+    if look.evenness.size and _darkest_tenth(look) < familiarity.evenness:
+        share = np.mean(look.evenness < familiarity.evenness)
+        found.append(
+            f"{share:.0%} of it is much darker than its {matrix} elsewhere: resin, a mount, "
+            "an eyepiece's rim or uneven light; exclude what is no steel"
+        )
+    if look.brightest < familiarity.brightest:
+        found.append(
+            f"it is under-exposed: its brightest parts are {255 * look.brightest:.0f} of 255, "
+            f"those of the training fields at least {255 * familiarity.brightest:.0f}"
+        )
+    if look.darkest > familiarity.darkest:
+        found.append(
+            f"it is over-exposed: its darkest parts are {255 * look.darkest:.0f} of 255, "
+            f"those of the training fields at most {255 * familiarity.darkest:.0f}"
+        )
+    if look.separation is not None and look.separation < familiarity.separation:
+        found.append(
+            f"what is labelled {matrix} and {other} hardly differs in brightness ({look.separation:.1f} "
+            f"standard deviations, in training fields at least {familiarity.separation:.1f}): "
+            "this may be no such steel"
+        )
+    if confidence < familiarity.confidence:
+        found.append(unsure(confidence))
+    return found
+
+
+def unsure(confidence: float) -> str:
+    """Say that the network is unsure."""
+    return f"the prediction is unsure over much of the field (mean probability {confidence:.2f})"
+
+
+def _unlike(what: str, figures: NDArray[np.float64], spread: Spread) -> list[str]:
+    distances = spread.distances(figures)
+    if np.median(distances) <= spread.limit:
+        return []
+    return [f"{np.mean(distances > spread.limit):.0%} of it is unlike the training fields in {what}"]

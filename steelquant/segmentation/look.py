@@ -1,0 +1,269 @@
+"""What a field looks like, in a few numbers that can be compared with those of the training fields.
+
+Everything is measured in blocks of the size that the network sees at once, from the pixels and from the
+labels that it gave them; no network is asked for its features, so any engine will do. Texture is the
+energy of the bands of a Laplacian pyramid (Burt and Adelson 1983), which noise and another magnification
+change; colour the ratios of the channels, which exposure does not change. Focus shows in the gradient
+across the boundaries of the phases over the step there: of a step blurred by a Gaussian it is 1/(σ√(2π)).
+Where the network knows its phases, their grey levels lie apart: the separation is the difference of their
+means over their pooled standard deviation (Cohen's d), in the band of sizes from 8 to 48 px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from steelquant.micrograph.field import EXCLUDED
+from steelquant.networks.familiarity import TEXTURE_BANDS
+
+BLOCK_PX = 224
+"""Edge of a block as the network sees it: the crops of the paper."""
+
+_MOST_BLOCKS_A_SIDE = 6
+_LARGEST_BLOCK_PX = 896
+_LEAST_BLOCK_PX = 64
+_MOST_EXCLUDED = 0.1
+_LEAST_SHARE = 0.01
+_DARK = 0.02
+"""Added to brightness, 0 … 1, before its logarithm is taken."""
+
+_NO_CONTRAST = 2 / 255
+"""Added to the standard deviation of a band: how much less than two grey levels it is says nothing."""
+
+_EDGE_BLUR_PX = 2.0
+"""Smooths labels, whose gradient then points from phase to phase."""
+
+_AT_EDGE = 0.12
+"""Gradient of smoothed labels within about a pixel of a straight boundary, where it is at most 0.2."""
+
+_NEAR_EDGE_PX = 8
+_FEWEST_EDGE_PX = 200
+_LEAST_STEP = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a field looks like.
+
+    Attributes
+    ----------
+    texture
+        ``(n, 5)``: of each block the logarithm of the standard deviation of each band, fine to coarse.
+    colour
+        ``(n, 4)``: of each block the mean and the logarithm of the standard deviation of the logarithms of
+        red and of blue over green.
+    evenness
+        Of each block with enough of the matrix, the first class, the logarithm of its brightness over that of
+        the brightest parts of the field.
+    sharpness
+        Gradient (1/px) of brightness from the other classes to the matrix over the step there: the median of
+        the blocks; None where no block has enough boundary.
+    separation
+        By how many standard deviations the matrix is brighter than the other classes; None where the field
+        has but one class.
+    darkest, brightest
+        Grey levels below and above which 2 % of the field lie, 0 … 1.
+    """
+
+    texture: NDArray[np.float64]
+    colour: NDArray[np.float64]
+    evenness: NDArray[np.float64]
+    sharpness: float | None
+    separation: float | None
+    darkest: float
+    brightest: float
+
+
+class Sample:
+    """Blocks of a field, spread evenly over it, collected while its rows go by.
+
+    Parameters
+    ----------
+    height_px, width_px
+        The field's size.
+    scale
+        The network sees the field resampled by this factor.
+    """
+
+    def __init__(self, height_px: int, width_px: int, scale: float = 1.0) -> None:
+        block = min(round(BLOCK_PX / scale), _LARGEST_BLOCK_PX)
+        self._scale = scale
+        rows, columns = _origins(height_px, block), _origins(width_px, block)
+        self._places = [(row, column) for row in rows for column in columns]
+        self._shape = min(block, height_px), min(block, width_px)
+        self._pixels = np.empty((len(self._places), *self._shape, 3), np.uint8)
+        self._labels = np.empty((len(self._places), *self._shape), np.uint8)
+        self._pixel_rows = self._label_rows = 0
+
+    def add_pixels(self, pixels: NDArray[np.uint8]) -> None:
+        """Take up the next rows, ``(rows, width, 3)``."""
+        self._copy(pixels, self._pixels, self._pixel_rows)
+        self._pixel_rows += len(pixels)
+
+    def add_labels(self, labels: NDArray[np.uint8]) -> None:
+        """Take up the labels of the next rows, ``(rows, width)``."""
+        self._copy(labels, self._labels, self._label_rows)
+        self._label_rows += len(labels)
+
+    def _copy(self, rows: NDArray[np.uint8], blocks: NDArray[np.uint8], top: int) -> None:
+        height, width = self._shape
+        for block, (y, x) in zip(blocks, self._places, strict=True):
+            first, end = max(y, top), min(y + height, top + len(rows))
+            if first < end:
+                block[first - y : end - y] = rows[first - top : end - top, x : x + width]
+
+    def look(self) -> Look | None:
+        """Measure what was collected; None where there is too little of it to say anything."""
+        counted = [
+            _seen(pixels, labels, self._scale)
+            for pixels, labels in zip(self._pixels, self._labels, strict=True)
+            if np.count_nonzero(labels == EXCLUDED) <= _MOST_EXCLUDED * labels.size
+        ]
+        if not counted or min(counted[0][1].shape) < _LEAST_BLOCK_PX:
+            return None
+        return _look(counted)
+
+
+def look_at(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], scale: float = 1.0) -> Look | None:
+    """Measure a field.
+
+    Parameters
+    ----------
+    pixels
+        ``(height, width, 3)`` uint8 RGB.
+    labels
+        ``(height, width)`` uint8, what the network made of it, 255 where excluded.
+    scale
+        The network saw the field resampled by this factor.
+
+    Returns
+    -------
+    Look or None
+        None for fields below 64 px or with no block of which 90 % count.
+    """
+    height, width = labels.shape
+    sample = Sample(height, width, scale)
+    sample.add_pixels(pixels)
+    sample.add_labels(labels)
+    return sample.look()
+
+
+def _origins(length_px: int, block_px: int) -> list[int]:
+    """Spread blocks over a side, the first and the last at its ends."""
+    count = min(_MOST_BLOCKS_A_SIDE, -(-length_px // block_px))
+    if count <= 1:
+        return [0]
+    return [round(place * (length_px - block_px) / (count - 1)) for place in range(count)]
+
+
+def _seen(
+    pixels: NDArray[np.uint8], labels: NDArray[np.uint8], scale: float
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return a block as the network saw it: RGB from 0 to 1, and labels."""
+    if scale != 1:
+        size = max(1, round(labels.shape[1] * scale)), max(1, round(labels.shape[0] * scale))
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=way), np.uint8)
+        labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return pixels.astype(np.float32) / np.float32(255), labels
+
+
+def _look(blocks: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8]]]) -> Look:
+    greys = [colours.mean(axis=2) for colours, _ in blocks]
+    darkest, brightest = np.percentile(np.concatenate([grey[::4, ::4].ravel() for grey in greys]), [2, 98])
+    matrix, slopes = [], []
+    phases = _Phases()
+    for grey, (_, labels) in zip(greys, blocks, strict=True):
+        is_matrix = labels == 0
+        if np.count_nonzero(is_matrix) >= _LEAST_SHARE * is_matrix.size:
+            matrix.append(float(grey[is_matrix].mean()))
+        if (slope := _sharpness(grey, labels)) is not None:
+            slopes.append(slope)
+        phases.add(grey, labels)
+    return Look(
+        texture=np.array([_texture(grey) for grey in greys]),
+        colour=np.array([_colour(colours) for colours, _ in blocks]),
+        evenness=np.log((np.array(matrix) + _DARK) / (brightest + _DARK)),
+        sharpness=float(np.median(slopes)) if slopes else None,
+        separation=phases.separation(),
+        darkest=float(darkest),
+        brightest=float(brightest),
+    )
+
+
+def _texture(grey: NDArray[np.float32]) -> list[float]:
+    """Return the logarithm of the standard deviation of each band of the Laplacian pyramid."""
+    figures = []
+    for _ in range(TEXTURE_BANDS):
+        smaller = cv2.pyrDown(grey)
+        band = grey - cv2.pyrUp(smaller, dstsize=grey.shape[::-1])
+        figures.append(float(np.log(np.sqrt(np.mean(np.square(band))) + _NO_CONTRAST)))
+        grey = np.asarray(smaller, np.float32)
+    return figures
+
+
+def _colour(colours: NDArray[np.float32]) -> list[float]:
+    """Return mean and spread of red and of blue over green, of pixels reduced four times."""
+    small = cv2.resize(colours, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    logs = np.log(np.asarray(small, np.float32) + np.float32(0.05))
+    ratios = (logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1])
+    return [
+        *(float(ratio.mean()) for ratio in ratios),
+        *(float(np.log(ratio.std() + 0.01)) for ratio in ratios),
+    ]
+
+
+def _sharpness(grey: NDArray[np.float32], labels: NDArray[np.uint8]) -> float | None:
+    """Return how steep brightness is across the boundaries of the matrix, over its step there."""
+    counted = labels != EXCLUDED
+    is_matrix = labels == 0
+    across_x, across_y = _gradient(is_matrix.astype(np.float32), _EDGE_BLUR_PX)
+    length = np.hypot(across_x, across_y)
+    inside = cv2.erode(counted.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    edge = (length > _AT_EDGE) & inside
+    if np.count_nonzero(edge) < _FEWEST_EDGE_PX:
+        return None
+    x, y = _gradient(grey, 1)
+    steepness = (x[edge] * across_x[edge] + y[edge] * across_y[edge]) / length[edge]
+    kernel = np.ones((2 * _NEAR_EDGE_PX + 1,) * 2, np.uint8)
+    near = (cv2.dilate(edge.astype(np.uint8), kernel) > 0) & counted
+    step = grey[near & is_matrix].mean() - grey[near & ~is_matrix].mean()
+    return float(steepness.mean() / max(step, _LEAST_STEP))
+
+
+def _gradient(
+    values: NDArray[np.float32], sigma_px: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the gradient of smoothed values, per px, along x and y."""
+    smooth = cv2.GaussianBlur(values, (0, 0), sigma_px)
+    x, y = (cv2.Sobel(smooth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+
+class _Phases:
+    """Sums over blocks, from which the grey levels' separation follows."""
+
+    def __init__(self) -> None:
+        self._sums = np.zeros((2, 3))
+
+    def add(self, grey: NDArray[np.float32], labels: NDArray[np.uint8]) -> None:
+        """Add a block; reduced four times, where the band from 8 to 48 px is that from 2 to 12."""
+        small = cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        band = cv2.GaussianBlur(small, (0, 0), 2) - cv2.GaussianBlur(small, (0, 0), 12)
+        of_small = np.asarray(cv2.resize(labels, band.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+        for place, where in enumerate((of_small == 0, (of_small != 0) & (of_small != EXCLUDED))):
+            values = np.asarray(band, np.float64)[where]
+            self._sums[place] += values.size, values.sum(), np.square(values).sum()
+
+    def separation(self) -> float | None:
+        counts = self._sums[:, 0]
+        if counts.min() < _LEAST_SHARE * counts.sum():
+            return None
+        means = self._sums[:, 1] / counts
+        variances = self._sums[:, 2] / counts - np.square(means)
+        return float((means[0] - means[1]) / np.sqrt(variances.mean() + (2 / 255) ** 2))
