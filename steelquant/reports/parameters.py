@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from steelquant import __version__
 from steelquant.reports.grain_tables import grain_method, span
+from steelquant.stereology.bands import BEYOND_CHANCE
 from steelquant.stereology.carbon import ASSUMPTIONS
 from steelquant.stereology.duplex import AREA_OF_OUTLIERS, BIMODAL_APART, COARSER_BY, WIDE_RANGE
 from steelquant.stereology.features import CONNECTIVITY
@@ -157,6 +158,13 @@ def _rules() -> Iterator[Parameter]:
         "structure tensor of features' outlines or of bands' borders, whichever is more significant",
         "certain: p < 0.01 against no direction and known within 15°, from 64 blocks of the field",
     )
+    yield Parameter(
+        "bands",
+        "regions richer in the phase than the field, after smoothing without direction",
+        "smoothed where across and along differ most, from half a grain to 1/24 of the field; the smoothing "
+        "and the islands passed over stand on the sheet Banding, beside the counts of single features",
+    )
+    yield Parameter("bands shown (–)", BEYOND_CHANCE, "least contrast; fields without bands stay below 1.9")
 
 
 def _definitions(result: Quantification) -> Iterator[Parameter]:

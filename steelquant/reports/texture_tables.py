@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from steelquant.reports.table import FIELD, SPECIMEN, Cell, Column, Row, Table, text_column
-from steelquant.stereology.texture_quantities import UNBROKEN
+from steelquant.stereology.texture_quantities import UNBROKEN, bands_remark
 
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def banding_table(result: Quantification) -> Table:
-    """Return one row per field and phase: axis, counts along and across it, and what follows (E1268)."""
+    """Return one row per field and phase: axis, counts along and across it, and what follows (E1268).
+
+    First at the scale of bands, beside it by the outlines of single features.
+    """
 
     def rows() -> Iterator[Row]:
         for specimen in result.specimens:
@@ -30,6 +33,17 @@ def banding_table(result: Quantification) -> Table:
         Column("Deformation axis (°)", "0.0"),
         Column("Axis 95 % CI ± (°)", "0.0"),
         Column("Coherence (–)", "0.000"),
+        Column("Bands N_⊥ (1/mm)", "0.00"),
+        Column("Bands N_∥ (1/mm)", "0.00"),
+        Column("Bands AI (–)", "0.00"),
+        Column("Bands Ω12 (–)", "0.000"),
+        Column("Bands SB (µm)", "0.0"),
+        Column("Bands contrast (–)", "0.0"),
+        Column("Smoothing σ (px)", "0.0"),
+        Column("Smoothing σ (µm)", "0.00"),
+        Column("Features passed over below (µm)", "0.0"),
+        Column("Islands passed over below (µm)", "0.0"),
+        text_column("Bands", 30),
         Column("N_⊥ (1/mm)", "0.00"),
         Column("N_∥ (1/mm)", "0.00"),
         Column("AI (–)", "0.00"),
@@ -47,12 +61,29 @@ def _banding(field: FieldResult, phase: str) -> Iterator[Cell]:
     bands, size = field.textures[phase].banding, field.pixel_size_um
     axis, index = bands.axis, bands.anisotropy_index
     yield from (axis.angle_deg, axis.ci95_deg, axis.coherence)
+    yield from _bands(field, phase)
     yield from (None if size is None else 1e3 * n / size for n in (bands.across_per_px, bands.along_per_px))
     yield from (None if index == math.inf else index, bands.degree_of_orientation)
     for length in (bands.band_spacing_px, bands.mean_free_path_px):
         yield None if size is None or length is None else length * size
     yield from (100 * bands.phase_fraction, axis.source)
     yield UNBROKEN if index == math.inf else ""
+
+
+def _bands(field: FieldResult, phase: str) -> Iterator[Cell]:
+    bands, size = field.textures[phase].bands, field.pixel_size_um
+    remark = bands_remark(field, phase)
+    if bands is None:
+        yield from (*(None,) * 10, remark)
+        return
+    yield from (None if size is None else 1e3 * n / size for n in (bands.across_per_px, bands.along_per_px))
+    index = bands.anisotropy_index
+    yield from (None if index == math.inf else index, bands.degree_of_orientation)
+    yield None if size is None or bands.spacing_px is None else bands.spacing_px * size
+    yield from (bands.contrast, bands.smoothing_px)
+    for length in (bands.smoothing_px, bands.smallest_feature_px, bands.smallest_island_px):
+        yield None if size is None else length * size
+    yield remark or "beyond chance"
 
 
 def orientation_table(result: Quantification) -> Table:

@@ -227,7 +227,7 @@ def test_without_a_scale_numbers_are_empty_and_ratios_are_not(tmp_path, monkeypa
 
     (specimen,) = measured()["specimens"]
 
-    for name in (*NUMBERS, "Grain mean intercept (µm)", "Pearlite band spacing SB (µm)"):
+    for name in (*NUMBERS, "Grain mean intercept (µm)", "Pearlite banding SB (µm)", "Pearlite bands SB (µm)"):
         assert specimen["estimates"][name]["mean"] is None
         assert specimen["estimates"][name]["note"] == "not calibrated: no scale in the file"
     assert specimen["estimates"]["Grains (count)"]["mean"] > 100
@@ -273,6 +273,9 @@ def test_bands_have_the_spacing_of_their_period(tmp_path, monkeypatch):
     assert (row["Ω12 (–)"], row["AI (–)"], row["N_∥ (1/mm)"]) == (1, None, 0)
     assert "infinite" in row["Remark"]
     assert row["Axis from"] == "given"
+    assert row["Bands SB (µm)"] == pytest.approx(20, rel=0.1)
+    assert (row["Bands Ω12 (–)"], row["Bands AI (–)"], row["Bands N_∥ (1/mm)"]) == (1, None, 0)
+    assert "infinite" in row["Bands"]
 
 
 def test_the_axis_of_slanting_bands_is_found(tmp_path, monkeypatch):
@@ -287,6 +290,9 @@ def test_the_axis_of_slanting_bands_is_found(tmp_path, monkeypatch):
     assert "certain" in row["Axis from"]
     assert row["SB (µm)"] == pytest.approx(12, rel=0.05)
     assert row["Ω12 (–)"] > 0.9
+    assert row["Bands SB (µm)"] == pytest.approx(12, rel=0.05)
+    assert row["Bands Ω12 (–)"] > 0.8  # smoothing mirrors the frame, where slanting bands bend
+    assert row["Bands"] in ("beyond chance", "unbroken bands: AI is infinite")
 
 
 @pytest.mark.parametrize(("period_px", "is_resolved"), [(9, True), (3, False)])
