@@ -39,8 +39,13 @@ def quantify(
         ),
     ] = None,
     pixel_size: Annotated[
-        float | None,
-        typer.Option(metavar="UM", help="Scale of all fields in µm/px.", show_default="what the files state"),
+        str | None,
+        typer.Option(
+            metavar="UM|CSV",
+            help="Scale of all fields in µm/px, or a table with the columns path (a folder, file or pattern) "
+            "and pixel_size_um.",
+            show_default="what the files state",
+        ),
     ] = None,
     specimen: Annotated[
         str,

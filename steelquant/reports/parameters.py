@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steelquant import __version__
+from steelquant.micrograph.scale_table import ScaleTable
 from steelquant.reports.grain_tables import grain_method, span
 from steelquant.stereology.bands import BEYOND_CHANCE
 from steelquant.stereology.carbon import ASSUMPTIONS
@@ -45,7 +46,12 @@ def parameters(result: Quantification) -> list[Parameter]:
 def _options(result: Quantification) -> Iterator[Parameter]:
     settings = result.settings
     yield Parameter("steelquant", __version__, "version that measured")
-    yield Parameter("pixel size (µm/px)", settings.pixel_size_um, "given scale; empty: as the files state")
+    sizes = settings.pixel_size_um
+    if isinstance(sizes, ScaleTable):
+        meaning = f"table of scales, SHA-256 {sizes.sha256}; each field's row stands on the sheet Provenance"
+        yield Parameter("pixel size (µm/px)", str(sizes.path), meaning)
+    else:
+        yield Parameter("pixel size (µm/px)", sizes, "given scale; empty: as the files state")
     yield Parameter("specimen", result.grouping, "how fields became specimens")
     yield Parameter("limits", None if result.limits is None else str(result.limits), "table of limits")
     smallest = settings.smallest_feature_px

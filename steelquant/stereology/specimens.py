@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from steelquant.errors import FileError, UsageError
-from steelquant.stereology.lists import read_list, read_number
+from steelquant.micrograph.lists import read_list, read_number
 from steelquant.stereology.statistics import Difference, Estimate, holm, welch
 
 UNASSIGNED = "(no specimen)"

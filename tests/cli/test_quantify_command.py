@@ -192,3 +192,41 @@ def test_it_needs_neither_torch_nor_the_segmentation_room(workplace):
 
     assert done.returncode == 0, done.stderr
     assert (workplace / "report.xlsx").exists()
+
+
+def test_a_table_gives_each_field_its_scale_and_is_named_in_the_report(workplace):
+    (workplace / "scales.csv").write_text("path,pixel_size_um\nC15_*,0.25\nC45_1,0.8\n")
+
+    result = run("--pixel-size", "scales.csv", "--no-grains")
+
+    assert result.exit_code == 0, result.output
+    content = json.loads((workplace / "report.json").read_text(encoding="utf-8"))
+    rows = {row["Field"]: row for row in content["provenance"]}
+    assert {name: row["Scale (µm/px)"] for name, row in rows.items()} == {
+        "C15_1": 0.25, "C15_2": 0.25, "C15_3": 0.25, "C45_1": 0.8, "C45_2": 0.5, "C45_3": 0.5,
+    }  # fmt: skip
+    assert rows["C15_1"]["Scale from"] == "scales.csv, line 2 (C15_*)"
+    assert "scales.csv, line 2 (C15_*) gives 0.25 µm/px but" in rows["C15_1"]["Scale conflicts"]
+    assert content["parameters"]["pixel size (µm/px)"] == "scales.csv"
+    assert "no row of scales.csv fits" in " ".join(result.stdout.split())
+
+
+def test_rows_of_a_table_that_contradict_each_other_fail_their_field_alone(workplace):
+    (workplace / "scales.csv").write_text("path,pixel_size_um\nC15_*,0.25\nC15_1,0.8\n")
+
+    result = run("--pixel-size", "scales.csv", "--no-grains")
+
+    assert result.exit_code == 1
+    assert result.stderr.count("error:") == 1
+    assert "C15_1.tif: fits lines 2" in " ".join(result.stderr.split())
+    assert "5 fields measured; 1 mask failed" in result.stdout
+
+
+@pytest.mark.parametrize(("given", "code"), [("missing.csv", 1), ("wide", 2), ("-1", 2)])
+def test_a_pixel_size_that_makes_no_sense_is_one_line(workplace, given, code):
+    result = run("--pixel-size", given)
+
+    assert result.exit_code == code
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert not (workplace / "report.xlsx").exists()
