@@ -34,8 +34,8 @@ def quantify(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Also every field's features as GeoJSON for QuPath and ROIs for Fiji; corrected there, "
-            "give such a file beside the masks and it takes the place of its field's mask.",
+            help="Also every field's features and grains as GeoJSON for QuPath and ROIs for Fiji; features "
+            "corrected there, given beside the masks, take the place of their field's mask.",
         ),
     ] = None,
     pixel_size: Annotated[

@@ -110,8 +110,8 @@ def quantify(
         segmented, and those of masks made elsewhere. Grains and lamellae are measured in them, and the
         browser's report shows them.
     rois
-        Folder for every field's features as GeoJSON for QuPath and as ROIs for Fiji; corrected there, such
-        a file is a mask like any other.
+        Folder for every field's features and grains as GeoJSON for QuPath and as ROIs for Fiji; a file of
+        features that were corrected there is a mask like any other.
     pixel_size_um
         Scale in µm/px that wins over what files state, or a table of it by folder or file; see
         :func:`steelquant.micrograph.scale_table.read_scale_table`.
