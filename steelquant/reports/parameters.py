@@ -131,7 +131,11 @@ def _rules() -> Iterator[Parameter]:
     yield Parameter("sensitivity", ", ".join(f"{limit:g}" for limit in THRESHOLDS), "probability thresholds")
     yield Parameter("wanted %RA (%)", WANTED_ACCURACY_PERCENT, "aim of the standards")
     yield Parameter("wanted fields (count)", WANTED_FIELDS, "fewest fields of a specimen")
-    yield Parameter("limit verdicts", "pass, fail, undecided", "undecided: a limit lies inside the interval")
+    yield Parameter(
+        "limit verdicts",
+        "pass, fail, undecided",
+        "undecided: a limit lies inside the interval, or there is one field only",
+    )
     yield Parameter("comparison", "Welch's t, p-values adjusted by Holm", "all pairs of specimens")
     yield Parameter(
         "grains wanted (count)",
