@@ -34,13 +34,18 @@ def quantify(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Also every field's features as GeoJSON for QuPath and ROIs for Fiji; corrected there, "
-            "give such a file beside the masks and it takes the place of its field's mask.",
+            help="Also every field's features and grains as GeoJSON for QuPath and ROIs for Fiji; features "
+            "corrected there, given beside the masks, take the place of their field's mask.",
         ),
     ] = None,
     pixel_size: Annotated[
-        float | None,
-        typer.Option(metavar="UM", help="Scale of all fields in µm/px.", show_default="what the files state"),
+        str | None,
+        typer.Option(
+            metavar="UM|CSV",
+            help="Scale of all fields in µm/px, or a table with the columns path (a folder, file or pattern) "
+            "and pixel_size_um.",
+            show_default="what the files state",
+        ),
     ] = None,
     specimen: Annotated[
         str,

@@ -82,7 +82,7 @@ def _table(result: Quantification) -> Table:
     has_grains = any(specimen.grains is not None for specimen in result.specimens)
     has_verdict = any(specimen.verdict is not None for specimen in result.specimens)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("specimen", overflow="fold")
+    table.add_column("specimen", overflow="fold", min_width=len("specimen"))
     table.add_column("n", justify="right", no_wrap=True)
     table.add_column(f"{main.split(' (')[0].lower()} %", justify="right", no_wrap=True)
     table.add_column("%RA", justify="right", no_wrap=True)

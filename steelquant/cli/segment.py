@@ -41,8 +41,13 @@ def segment(
         typer.Option(help="The network sees the field resampled by this; the mask keeps the field's size."),
     ] = 1.0,
     pixel_size: Annotated[
-        float | None,
-        typer.Option(metavar="UM", help="Scale of all fields in µm/px.", show_default="what the files state"),
+        str | None,
+        typer.Option(
+            metavar="UM|CSV",
+            help="Scale of all fields in µm/px, or a table with the columns path (a folder, file or pattern) "
+            "and pixel_size_um.",
+            show_default="what the files state",
+        ),
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", help="Search sub-folders too.")] = False,
     crop_bottom: Annotated[

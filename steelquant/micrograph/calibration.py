@@ -73,7 +73,17 @@ class ScaleStatement:
     density: bool = False
 
 
-def calibrate(statements: Sequence[ScaleStatement], pixel_size_um: float | None = None) -> Calibration:
+@dataclass(frozen=True)
+class GivenScale:
+    """A scale that the user states, in µm/px, and where, in words for the report."""
+
+    pixel_size_um: float
+    source: str = "command line"
+
+
+def calibrate(
+    statements: Sequence[ScaleStatement], pixel_size_um: float | GivenScale | None = None
+) -> Calibration:
     """Choose the scale of a field.
 
     Parameters
@@ -81,7 +91,7 @@ def calibrate(statements: Sequence[ScaleStatement], pixel_size_um: float | None 
     statements
         What the file states, most trusted source first.
     pixel_size_um
-        The user's own figure in µm; it wins over the file.
+        The user's own figure in µm, from the command line unless it says otherwise; it wins over the file.
 
     Returns
     -------
@@ -107,7 +117,8 @@ def calibrate(statements: Sequence[ScaleStatement], pixel_size_um: float | None 
         if remarkable:
             warnings.append(f"{objection}; not used")
     if pixel_size_um is not None:
-        trusted.insert(0, _from_user(pixel_size_um, warnings))
+        given = pixel_size_um if isinstance(pixel_size_um, GivenScale) else GivenScale(pixel_size_um)
+        trusted.insert(0, _from_user(given, warnings))
     if not trusted:
         return Calibration(None, "; ".join(reasons) or "the file states no scale", tuple(warnings))
     chosen = trusted[0]
@@ -167,17 +178,18 @@ def _objection(statement: ScaleStatement) -> tuple[str | None, bool]:
     return None, False
 
 
-def _from_user(pixel_size_um: float, warnings: list[str]) -> ScaleStatement:
-    """Check the figure from the command line."""
-    if not (math.isfinite(pixel_size_um) and pixel_size_um > 0):
-        raise UsageError(f"a pixel size of {pixel_size_um} µm is impossible; give a positive number of µm/px")
+def _from_user(given: GivenScale, warnings: list[str]) -> ScaleStatement:
+    """Check the user's own figure."""
+    size = given.pixel_size_um
+    if not (math.isfinite(size) and size > 0):
+        raise UsageError(f"a pixel size of {size} µm is impossible; give a positive number of µm/px")
     low, high = TRUSTED_RANGE_UM
-    if not low <= pixel_size_um <= high:
+    if not low <= size <= high:
+        what = "the command line" if given.source == GivenScale.source else given.source
         warnings.append(
-            f"the command line gives {pixel_size_um:.6g} µm/px, outside the {low:g}–{high:g} of micrographs; "
-            "is it in µm?"
+            f"{what} gives {size:.6g} µm/px, outside the {low:g}–{high:g} of micrographs; is it in µm?"
         )
-    return ScaleStatement("command line", pixel_size_um, pixel_size_um)
+    return ScaleStatement(given.source, size, size)
 
 
 def _agree(a: float, b: float) -> bool:

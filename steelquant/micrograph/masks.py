@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from steelquant.errors import FileError
-from steelquant.micrograph.calibration import calibrate
+from steelquant.micrograph.calibration import GivenScale, calibrate
 from steelquant.micrograph.decoding import count_pages, decode
 from steelquant.micrograph.discovery import find_masks
 from steelquant.micrograph.field import EXCLUDED, STEEL_CLASSES, Mask, PhaseClass
@@ -96,7 +96,10 @@ def mask_pyramid(
 
 
 def read_mask(
-    path: Path, *, pixel_size_um: float | None = None, classes: tuple[PhaseClass, ...] = STEEL_CLASSES
+    path: Path,
+    *,
+    pixel_size_um: float | GivenScale | None = None,
+    classes: tuple[PhaseClass, ...] = STEEL_CLASSES,
 ) -> Mask:
     """Read a mask, steelquant's own or one made elsewhere.
 

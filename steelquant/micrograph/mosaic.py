@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from steelquant.errors import FileError
 from steelquant.micrograph.bands import read_bands
-from steelquant.micrograph.calibration import calibrate
+from steelquant.micrograph.calibration import GivenScale, calibrate
 from steelquant.micrograph.decoding import file_errors, open_picture
 from steelquant.micrograph.field import Calibration
 from steelquant.micrograph.intensity import to_rgb8
@@ -88,7 +88,9 @@ class Mosaic:
             yield Band(pixels, picture.transparent if self.has_transparency else None)
 
 
-def open_mosaic(path: Path, page: int = 0, *, pixel_size_um: float | None = None) -> Mosaic | None:
+def open_mosaic(
+    path: Path, page: int = 0, *, pixel_size_um: float | GivenScale | None = None
+) -> Mosaic | None:
     """Prepare a very large field for reading in bands.
 
     Files with other samples than bytes, or with transparency, are read through once: the range of all

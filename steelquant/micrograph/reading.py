@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelquant.errors import FileError, UsageError
-from steelquant.micrograph.calibration import calibrate
+from steelquant.micrograph.calibration import GivenScale, calibrate
 from steelquant.micrograph.decoding import count_pages, decode
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.micrograph.field import Micrograph
@@ -33,7 +33,7 @@ def read_micrograph(
     path: Path,
     *,
     page: int = 0,
-    pixel_size_um: float | None = None,
+    pixel_size_um: float | GivenScale | None = None,
     exclusion: Exclusion | None = None,
 ) -> Micrograph:
     """Read one field.

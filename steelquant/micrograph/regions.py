@@ -1,8 +1,9 @@
 """Regions drawn by hand, and the label mask that they make.
 
-What each region means is never guessed: its class must be one of the mask's, or ``excluded``. Pixels that no
-region covers are the matrix. Where regions overlap the smaller one counts, so that a correction drawn over a
-larger region takes effect; excluded pixels stay excluded whatever lies over them.
+What each region means is never guessed: its class must be one of the mask's, or ``excluded``; grains, which
+are no phase, are passed over. Pixels that no region covers are the matrix. Where regions overlap the smaller
+one counts, so that a correction drawn over a larger region takes effect; excluded pixels stay excluded
+whatever lies over them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ FRAME = "field"
 
 EXCLUDED_NAMES = ("excluded", "ignore*")
 """Classes of regions that must not count: ours, and the one that QuPath offers."""
+
+GRAIN = "grain"
+"""Class of ferrite grains, which are drawn to look at."""
 
 _LARGEST_SIDE_PX = 100_000
 _EXACT_PX = 0.01
@@ -82,8 +86,12 @@ def labels_of_regions(
     Raises
     ------
     FileError
-        A region has no class or one that is not known, or nothing tells the field's size.
+        A region has no class or one that is not known, or nothing tells the field's size, or all are grains.
     """
+    given = len(regions)
+    regions = [region for region in regions if not _is_grain(region, classes)]
+    if given and not regions:
+        raise FileError(path, "holds grains, which are no phases; give the file of the field's features")
     labels = [_label_of(region, classes, path) for region in regions]
     framed = _frame(regions, labels, classes)
     if shape is None:
@@ -105,13 +113,24 @@ def labels_of_regions(
     return mask
 
 
+def _is_grain(region: Region, classes: tuple[PhaseClass, ...]) -> bool:
+    text = region.class_name or region.name
+    # "grain 12" is one of those that were written to look at; "grain boundary film" is somebody's own.
+    is_written = re.fullmatch(rf"{GRAIN}[\s-]*\d*", text.strip(), re.IGNORECASE) is not None
+    return is_written and not any(_names(item.name, text) for item in classes)
+
+
+def _names(known: str, text: str) -> bool:
+    """Tell whether a class or name means a class: ``pearlite-0012`` is pearlite, ``pearlitic`` is not."""
+    return re.match(rf"{re.escape(known)}(?![^\W_])", text.strip(), re.IGNORECASE) is not None
+
+
 def _label_of(region: Region, classes: tuple[PhaseClass, ...], path: Path) -> int:
     known = [(item.name, item.label) for item in classes]
     known += [(name, EXCLUDED) for name in EXCLUDED_NAMES] + [(FRAME, classes[0].label)]
     for text in filter(None, (region.class_name, region.name)):
         for name, label in known:
-            # "pearlite-0012" and "Pearlite: corrected" are pearlite; "pearlitic" is not.
-            if re.match(rf"{re.escape(name)}(?![^\W_])", text.strip(), re.IGNORECASE):
+            if _names(name, text):
                 return label
         if text == region.class_name:
             break

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from steelquant.errors import FileError
-from steelquant.micrograph.calibration import calibrate
+from steelquant.micrograph.calibration import GivenScale, calibrate
 from steelquant.micrograph.field import STEEL_CLASSES, Mask, PhaseClass
 from steelquant.micrograph.files import reason
 from steelquant.micrograph.geojson import parse_geojson
@@ -30,7 +30,7 @@ def read_rois(
     path: Path,
     *,
     original: Mask | None = None,
-    pixel_size_um: float | None = None,
+    pixel_size_um: float | GivenScale | None = None,
     classes: tuple[PhaseClass, ...] = STEEL_CLASSES,
 ) -> Mask:
     """Read regions as a mask; see `steelquant.micrograph.regions` for what they mean.

@@ -50,6 +50,8 @@ _OVERLAY_DETAIL = 2
 """Pixels of an overlay's picture per pixel of its place, for a look at it enlarged."""
 
 _POINTS_PER_PIXEL = 0.75
+_CAPTION_SHARE = 0.75
+"""Captions are bold and break between words, so they need more room than their characters."""
 
 _PARAMETER_COLUMNS = (("Parameter", 32.0), ("Value", 64.0), ("Meaning", 56.0))
 _ALWAYS_THERE = ("Specimens", "Fields", "Features")
@@ -128,7 +130,10 @@ def _add_overlays(workbook: Workbook, result: Quantification) -> None:
             sheet.add_image(image, f"{get_column_letter(column + 1)}{row + 1}")
         if index and index % (_OVERLAYS_PER_ROW * _OVERLAY_ROWS_PER_PAGE) == 0:
             sheet.row_breaks.append(Break(row - 1))
-        put(sheet, row, column + 1, f"{names[name]}  ·  {name}  ·  {amount}  ·  {kind}", font=STRONG)
+        caption = f"{names[name]}  ·  {name}  ·  {amount}  ·  {kind}"
+        put(sheet, row, column + 1, caption, font=STRONG, wrap=True)
+        known = sheet.row_dimensions[row].height or 0.0
+        sheet.row_dimensions[row].height = max(known, lines_height([(caption, _CAPTION_SHARE * width)]))
     if len(result.fields) > len(shown):
         note = f"The first {len(shown)} of {len(result.fields)} fields; the others lie beside their masks."
         put(sheet, 2 * -(-len(shown) // _OVERLAYS_PER_ROW) + 1, 1, note, font=NOTE)

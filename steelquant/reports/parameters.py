@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steelquant import __version__
+from steelquant.micrograph.scale_table import ScaleTable
 from steelquant.reports.grain_tables import grain_method, span
+from steelquant.stereology.bands import BEYOND_CHANCE
 from steelquant.stereology.carbon import ASSUMPTIONS
 from steelquant.stereology.duplex import AREA_OF_OUTLIERS, BIMODAL_APART, COARSER_BY, WIDE_RANGE
 from steelquant.stereology.features import CONNECTIVITY
@@ -44,7 +46,12 @@ def parameters(result: Quantification) -> list[Parameter]:
 def _options(result: Quantification) -> Iterator[Parameter]:
     settings = result.settings
     yield Parameter("steelquant", __version__, "version that measured")
-    yield Parameter("pixel size (µm/px)", settings.pixel_size_um, "given scale; empty: as the files state")
+    sizes = settings.pixel_size_um
+    if isinstance(sizes, ScaleTable):
+        meaning = f"table of scales, SHA-256 {sizes.sha256}; each field's row stands on the sheet Provenance"
+        yield Parameter("pixel size (µm/px)", str(sizes.path), meaning)
+    else:
+        yield Parameter("pixel size (µm/px)", sizes, "given scale; empty: as the files state")
     yield Parameter("specimen", result.grouping, "how fields became specimens")
     yield Parameter("limits", None if result.limits is None else str(result.limits), "table of limits")
     smallest = settings.smallest_feature_px
@@ -124,7 +131,11 @@ def _rules() -> Iterator[Parameter]:
     yield Parameter("sensitivity", ", ".join(f"{limit:g}" for limit in THRESHOLDS), "probability thresholds")
     yield Parameter("wanted %RA (%)", WANTED_ACCURACY_PERCENT, "aim of the standards")
     yield Parameter("wanted fields (count)", WANTED_FIELDS, "fewest fields of a specimen")
-    yield Parameter("limit verdicts", "pass, fail, undecided", "undecided: a limit lies inside the interval")
+    yield Parameter(
+        "limit verdicts",
+        "pass, fail, undecided",
+        "undecided: a limit lies inside the interval, or there is one field only",
+    )
     yield Parameter("comparison", "Welch's t, p-values adjusted by Holm", "all pairs of specimens")
     yield Parameter(
         "grains wanted (count)",
@@ -157,6 +168,13 @@ def _rules() -> Iterator[Parameter]:
         "structure tensor of features' outlines or of bands' borders, whichever is more significant",
         "certain: p < 0.01 against no direction and known within 15°, from 64 blocks of the field",
     )
+    yield Parameter(
+        "bands",
+        "regions richer in the phase than the field, after smoothing without direction",
+        "smoothed where across and along differ most, from half a grain to 1/24 of the field; the smoothing "
+        "and the islands passed over stand on the sheet Banding, beside the counts of single features",
+    )
+    yield Parameter("bands shown (–)", BEYOND_CHANCE, "least contrast; fields without bands stay below 1.9")
 
 
 def _definitions(result: Quantification) -> Iterator[Parameter]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from steelquant.reports.table import Cell
 from steelquant.stereology.grain_quantities import CIRCLES, GRAIN_INTERCEPT, GRAIN_SIZE, SALTYKOV
 from steelquant.stereology.quantities import CARBON
-from steelquant.stereology.texture_quantities import degree_name
+from steelquant.stereology.texture_quantities import page_names
 
 if TYPE_CHECKING:
     from steelquant.stereology.quantify import Quantification
@@ -56,17 +56,12 @@ def structure_columns(result: Quantification, shown: list[SpecimenResult]) -> li
             means: list[Cell] = [estimate.mean for estimate in estimates(name)]
             columns.append(SummaryColumn(name, WIDTH, number_format, means))
     for quantity in result.quantities:
-        if quantity.name in _degrees(result):
+        if quantity.name in page_names(result.fields):
             means = [estimate.mean for estimate in estimates(quantity.name)]
             columns.append(SummaryColumn(quantity.name, WIDTH, quantity.number_format, means))
     remarks: list[Cell] = ["; ".join(_structure_remarks(specimen, result)) for specimen in shown]
     columns.append(SummaryColumn("Remarks", 40, None, remarks))
     return columns
-
-
-def _degrees(result: Quantification) -> set[str]:
-    """Return the names of the phases' degrees of orientation."""
-    return {degree_name(phase) for field in result.fields for phase in field.textures}
 
 
 def _structure_remarks(specimen: SpecimenResult, result: Quantification) -> Iterator[str]:
@@ -78,7 +73,7 @@ def _structure_remarks(specimen: SpecimenResult, result: Quantification) -> Iter
 
 def phase_columns(result: Quantification, shown: list[SpecimenResult]) -> list[SummaryColumn]:
     """Return the columns of the first table: the main phase in full, other quantities of phases in brief."""
-    elsewhere = {GRAIN_SIZE, *_degrees(result)}
+    elsewhere = {GRAIN_SIZE, *page_names(result.fields)}
     main, *others = (quantity for quantity in result.quantities if quantity.name not in elsewhere)
 
     def means(quantity: Quantity) -> list[Cell]:

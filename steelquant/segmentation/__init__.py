@@ -23,7 +23,7 @@ def segment(
     tile: int | str = "auto",
     overlap: float | str = "auto",
     scale: float = 1.0,
-    pixel_size_um: float | None = None,
+    pixel_size_um: float | str | Path | None = None,
     recursive: bool = False,
     exclusion: Exclusion | None = None,
     probabilities: bool = False,
@@ -60,7 +60,8 @@ def segment(
     scale
         The network sees the field resampled by this factor; the mask has the field's own size.
     pixel_size_um
-        Scale of all fields in µm/px; wins over what the files state.
+        Scale of all fields in µm/px, or a table of it by folder or file, as
+        :func:`steelquant.micrograph.scale_table.read_scale_table` reads; wins over what the files state.
     recursive
         Search sub-folders too.
     exclusion
@@ -96,6 +97,7 @@ def segment(
     >>> run = segment("micrographs", output="segmented")  # doctest: +SKIP
     >>> [(field.name, field.area_fractions["pearlite"]) for field in run.fields]  # doctest: +SKIP
     """
+    from steelquant.micrograph.scale_table import read_pixel_sizes
     from steelquant.segmentation.job import prepare
     from steelquant.segmentation.options import SegmentOptions, parse_auto
     from steelquant.segmentation.pipeline import Pipeline
@@ -111,7 +113,7 @@ def segment(
         tile=parse_auto(tile, int, "--tile"),
         overlap=parse_auto(overlap, float, "--overlap"),
         scale=scale,
-        pixel_size_um=pixel_size_um,
+        pixel_size_um=read_pixel_sizes(pixel_size_um),
         recursive=recursive,
         exclusion=exclusion,
         probabilities=probabilities,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from steelquant.errors import FileError, UsageError
-from steelquant.micrograph.calibration import calibrate
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.micrograph.files import reason, sha256_of
+from steelquant.micrograph.scale_table import PixelSizes, ScaleTable
 from steelquant.segmentation.tiles import MAX_OVERLAP, SMALLEST_TILE_PX
 
 DEFAULT_MODEL = "mobilenetv2"
@@ -30,7 +30,7 @@ class SegmentOptions:
     tile: int | None
     overlap: float | None
     scale: float
-    pixel_size_um: float | None
+    pixel_size_um: PixelSizes | None
     recursive: bool
     exclusion: Exclusion | None
     probabilities: bool
@@ -63,8 +63,6 @@ class SegmentOptions:
             raise UsageError(f"--ensemble {','.join(self.ensemble)} names a network twice")
         if len(self.ensemble) > 1 and self.weights is not None and self.weights.is_file():
             raise UsageError(f"--weights {self.weights} is one file for an ensemble; name its folder")
-        if self.pixel_size_um is not None:
-            calibrate((), self.pixel_size_um)
         mask = self.exclusion.mask if self.exclusion else None
         try:
             if mask is not None and not mask.is_file():
@@ -75,14 +73,14 @@ class SegmentOptions:
             raise FileError(error.filename, f"cannot be used: {reason(error)}") from error
 
     def deciding(self) -> dict[str, Any]:
-        """Return the options that decide a mask; the exclusion mask by the hash of its bytes."""
-        exclusion = self.exclusion or Exclusion()
+        """Return the options that decide a mask; files among them by the hash of their bytes."""
+        exclusion, sizes = self.exclusion or Exclusion(), self.pixel_size_um
         return {
             "tile": self.tile,
             "overlap": self.overlap,
             "scale": self.scale,
             "tta": self.symmetries,
-            "pixel_size_um": self.pixel_size_um,
+            "pixel_size_um": sizes.sha256 if isinstance(sizes, ScaleTable) else sizes,
             "crop_bottom_px": exclusion.crop_bottom_px,
             "exclude_sha256": sha256_of(exclusion.mask) if exclusion.mask else None,
             "rectangles": [list(rectangle) for rectangle in exclusion.rectangles],
@@ -90,7 +88,7 @@ class SegmentOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return every option as segmentation.json lists it."""
-        exclusion = self.exclusion or Exclusion()
+        exclusion, sizes = self.exclusion or Exclusion(), self.pixel_size_um
         return {
             **{
                 key: value
@@ -100,6 +98,7 @@ class SegmentOptions:
             "inputs": [str(path) for path in self.inputs],
             "output": str(self.output),
             "weights": str(self.weights) if self.weights else None,
+            "pixel_size_um": str(sizes.path) if isinstance(sizes, ScaleTable) else sizes,
             "tile": self.tile or "auto",
             "overlap": "auto" if self.overlap is None else self.overlap,
             "tta": self.symmetries,

@@ -15,6 +15,7 @@ from steelquant.micrograph.masks import write_mask, write_probability
 from steelquant.micrograph.mosaic import Mosaic, open_mosaic
 from steelquant.micrograph.overlay import write_overlay
 from steelquant.micrograph.reading import read_micrograph
+from steelquant.micrograph.scale_table import given_scale
 from steelquant.segmentation.checks import field_warnings
 from steelquant.segmentation.job import Job
 from steelquant.segmentation.look import Look, look_at
@@ -83,11 +84,10 @@ def read_field(job: Job, field: FieldResult) -> ReadField:
     start = time.perf_counter()
     options = job.options
     try:
+        scale, remarks = given_scale(options.pixel_size_um, field.path)
         content: Micrograph | Mosaic = open_mosaic(
-            field.path, field.page, pixel_size_um=options.pixel_size_um
-        ) or read_micrograph(
-            field.path, page=field.page, pixel_size_um=options.pixel_size_um, exclusion=options.exclusion
-        )
+            field.path, field.page, pixel_size_um=scale
+        ) or read_micrograph(field.path, page=field.page, pixel_size_um=scale, exclusion=options.exclusion)
     except MemoryError:
         raise FileError(field.path, "there is not enough memory to read it") from None
     if isinstance(content, Mosaic):
@@ -106,7 +106,8 @@ def read_field(job: Job, field: FieldResult) -> ReadField:
             width_px=width,
             excluded_px=0 if content.excluded is None else int(np.count_nonzero(content.excluded)),
         )
-    field = replace(field, calibration=content.calibration)
+    calibration = content.calibration
+    field = replace(field, calibration=replace(calibration, warnings=(*calibration.warnings, *remarks)))
     return ReadField(field, content, time.perf_counter() - start)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from steelquant.errors import UsageError
+from steelquant.micrograph.calibration import GivenScale
 from steelquant.micrograph.field import Mask
 from steelquant.micrograph.masks import read_mask
 from steelquant.micrograph.rois import is_roi_file, read_rois, roi_names
@@ -57,7 +58,7 @@ def _fitting(path: Path, names: Sequence[str], sources: Sequence[FieldSource]) -
     return exact or [n for n, source in enumerate(sources) if source.mask_path.stem.casefold() == wanted]
 
 
-def read_field_mask(source: FieldSource, *, pixel_size_um: float | None = None) -> Mask:
+def read_field_mask(source: FieldSource, *, pixel_size_um: float | GivenScale | None = None) -> Mask:
     """Read the mask of a field, or the regions that take its place.
 
     Regions that change no pixel are not used: the mask itself is returned, with its own path and hash.

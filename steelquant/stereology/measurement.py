@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from steelquant.errors import FileError
 from steelquant.micrograph.field import EXCLUDED, FERRITE, PEARLITE, Calibration, Mask, PhaseClass
 from steelquant.micrograph.masks import read_probability
+from steelquant.micrograph.scale_table import PixelSizes, given_scale
 from steelquant.stereology.banding import DeformationAxis, estimate_axis, given_axis
 from steelquant.stereology.corrections import read_field_mask
 from steelquant.stereology.features import Features, measure_phase
@@ -41,7 +42,7 @@ class FieldSettings:
     Attributes
     ----------
     pixel_size_um
-        Scale that wins over what files state.
+        Scale that wins over what files state, for all fields or by a table.
     smallest_feature_px
         Features of fewer pixels are not counted.
     axis_deg
@@ -52,7 +53,7 @@ class FieldSettings:
         Strength of a boundary in noise units; None takes each field's own.
     """
 
-    pixel_size_um: float | None = None
+    pixel_size_um: PixelSizes | None = None
     smallest_feature_px: int = 1
     axis_deg: float | None = None
     finds_grains: bool = True
@@ -155,16 +156,18 @@ def measure_field(
     FileError
         If the mask cannot be read, or all of it is excluded.
     """
-    mask = read_field_mask(source, pixel_size_um=settings.pixel_size_um)
+    files = (path for path in (source.original_path or source.mask_path, source.image_path) if path)
+    scale, remarks = given_scale(settings.pixel_size_um, *files)
+    mask = read_field_mask(source, pixel_size_um=scale)
     source = replace(source, mask_path=mask.path)
     labels, excluded = mask.labels, mask.labels == EXCLUDED
     if excluded.all():
         raise FileError(source.mask_path, "all of it is excluded, so there is nothing to measure")
-    warnings = [*source.warnings, *mask.notes]
+    warnings = [*source.warnings, *mask.notes, *remarks]
     changed = source.mask_sha256 is not None and mask.sha256 != source.mask_sha256
     if changed:
         warnings.append("the mask was changed after segmentation (corrected by hand); measured as it is now")
-    calibration = _calibration(mask, source, settings)
+    calibration = _calibration(mask, source, is_given=scale is not None)
     phases, features, intervals = {}, {}, {}
     for phase in mask.classes:
         found = measure_phase(labels, phase.label, smallest_px=settings.smallest_feature_px)
@@ -254,10 +257,10 @@ def _look_into_micrograph(
     return _Within(found.micrograph.path, found.micrograph.sha256, grains, "", spacing)
 
 
-def _calibration(mask: Mask, source: FieldSource, settings: FieldSettings) -> Calibration:
+def _calibration(mask: Mask, source: FieldSource, *, is_given: bool) -> Calibration:
     """Choose between the scale in the mask's file and the one found when its micrograph was segmented."""
     own, known = mask.calibration, source.calibration
-    if settings.pixel_size_um is not None or known is None:
+    if is_given or known is None:
         return own
     if source.size_px is not None and source.size_px != mask.labels.shape[::-1]:
         size = "×".join(map(str, source.size_px))

@@ -14,6 +14,7 @@ from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.masks import find_masks
 from steelquant.micrograph.provenance import machine
+from steelquant.micrograph.scale_table import read_pixel_sizes
 from steelquant.stereology.corrections import find_corrected_sources
 from steelquant.stereology.measurement import FieldResult, FieldSettings, measure_field
 from steelquant.stereology.micrographs import Micrographs
@@ -82,7 +83,7 @@ def quantify(
     html: str | Path | None = None,
     images: str | Path | None = None,
     rois: str | Path | None = None,
-    pixel_size_um: float | None = None,
+    pixel_size_um: float | str | Path | None = None,
     specimen: str = "folder",
     limits: str | Path | None = None,
     smallest_feature_px: int = 1,
@@ -109,10 +110,11 @@ def quantify(
         segmented, and those of masks made elsewhere. Grains and lamellae are measured in them, and the
         browser's report shows them.
     rois
-        Folder for every field's features as GeoJSON for QuPath and as ROIs for Fiji; corrected there, such
-        a file is a mask like any other.
+        Folder for every field's features and grains as GeoJSON for QuPath and as ROIs for Fiji; a file of
+        features that were corrected there is a mask like any other.
     pixel_size_um
-        Scale in µm/px that wins over what files state.
+        Scale in µm/px that wins over what files state, or a table of it by folder or file; see
+        :func:`steelquant.micrograph.scale_table.read_scale_table`.
     specimen
         ``folder``, a pattern on the name, or a CSV; see
         :func:`steelquant.stereology.specimens.read_grouping`.
@@ -153,11 +155,12 @@ def quantify(
         raise UsageError(f"the boundary threshold must be greater than 0, not {boundary_threshold:g}")
     if axis_deg is not None and not math.isfinite(axis_deg):
         raise UsageError(f"the deformation axis must be an angle in degrees, not {axis_deg}")
+    sizes = read_pixel_sizes(pixel_size_um)
     given = [masks] if isinstance(masks, str | Path) else masks
     grouping = read_grouping(specimen)
     wanted = read_limits(Path(limits)) if limits is not None else ()
     sources, runs, warnings = find_corrected_sources(find_masks([Path(mask) for mask in given]))
-    settings = FieldSettings(pixel_size_um, smallest_feature_px, axis_deg, finds_grains, boundary_threshold)
+    settings = FieldSettings(sizes, smallest_feature_px, axis_deg, finds_grains, boundary_threshold)
     micrographs = Micrographs(None if images is None else Path(images))
     tasks = [(source, micrographs.candidates(source)) for source in sources]
     fields: list[FieldResult] = []

@@ -7,6 +7,7 @@ name, or from a table.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from steelquant.errors import FileError, UsageError
-from steelquant.stereology.lists import read_list, read_number
+from steelquant.micrograph.lists import read_list, read_number
 from steelquant.stereology.statistics import Difference, Estimate, holm, welch
 
 UNASSIGNED = "(no specimen)"
 EVERY_SPECIMEN = "*"
+
+_FEWEST_FIELDS = 2
+"""Fields without which a specimen's spread, and so its verdict, is unknown."""
 
 
 @dataclass(frozen=True)
@@ -218,20 +222,33 @@ def judge(specimen: str, estimate: Estimate, limit: Limit) -> Judgement:
     """Hold an estimate against a limit, the interval respected.
 
     Pass when the whole 95 % interval lies within the limits, fail when it lies wholly outside, and
-    otherwise undecided, as it is without an interval.
+    otherwise undecided, as it is without an interval. One field decides nothing either way: its interval
+    comes from within and cannot know how the specimen differs elsewhere.
     """
     low, high = estimate.low, estimate.high
     lower, upper = limit.minimum, limit.maximum
     if estimate.mean is None or low is None or high is None:
         return Judgement(specimen, limit, estimate, Verdict.UNDECIDED, f"no interval: {estimate.reason}")
-    within = (lower is None or low >= lower) and (upper is None or high <= upper)
+    least, most = _possible(limit.quantity)
+    within = (lower is None or max(low, least) >= lower) and (upper is None or min(high, most) <= upper)
     outside = (lower is not None and high < lower) or (upper is not None and low > upper)
     interval = f"the 95 % interval {low:.4g} to {high:.4g}"
+    if estimate.n < _FEWEST_FIELDS:
+        where = "within the limits" if within else "outside the limits" if outside else "around a limit"
+        reason = f"one field does not stand for a specimen ({interval} of its own blocks lies {where})"
+        return Judgement(specimen, limit, estimate, Verdict.UNDECIDED, reason)
     if within:
         return Judgement(specimen, limit, estimate, Verdict.PASS, f"{interval} lies within the limits")
     if outside:
         return Judgement(specimen, limit, estimate, Verdict.FAIL, f"{interval} lies outside the limits")
     return Judgement(specimen, limit, estimate, Verdict.UNDECIDED, f"a limit lies inside {interval}")
+
+
+def _possible(quantity: str) -> tuple[float, float]:
+    """Return between what a quantity lies by its nature, for a symmetric interval may reach beyond."""
+    if quantity.endswith("(–)"):
+        return -math.inf, math.inf
+    return 0.0, 100.0 if quantity.endswith("(%)") else math.inf
 
 
 def overall(judgements: Sequence[Judgement]) -> Verdict | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from steelquant.errors import FileError
 from steelquant.stereology.grain_quantities import GRAIN_SIZE
 from steelquant.stereology.measurement import FieldResult
+from steelquant.stereology.phases import THRESHOLDS
 from steelquant.stereology.populations import Population, populations_of
 from steelquant.stereology.quantity import Quantity, find_quantity
 from steelquant.stereology.specimen_grains import SpecimenGrains, specimen_grains
@@ -24,7 +25,7 @@ from steelquant.stereology.specimens import (
     limits_of,
     overall,
 )
-from steelquant.stereology.statistics import Estimate, fields_needed
+from steelquant.stereology.statistics import Estimate, fields_needed, fields_needed_by_points
 
 WANTED_ACCURACY_PERCENT = 10.0
 """%RA that the standards aim at."""
@@ -161,6 +162,30 @@ def _specimen(
     )
 
 
+def _sensitivity(fields: Sequence[FieldResult]) -> Iterator[str]:
+    """Say between what the mean fraction lies as the probability that makes pearlite is moved."""
+    known = [field.sensitivity for field in fields if field.sensitivity is not None]
+    if known:
+        most, least = (100 * sum(found[place] for found in known) / len(known) for place in (0, -1))
+        which = "" if len(known) == len(fields) else f" ({len(known)} of {len(fields)} fields)"
+        yield (
+            f"pearlite {least:.2f} to {most:.2f} % at probability thresholds {THRESHOLDS[-1]:g} to "
+            f"{THRESHOLDS[0]:g}{which}"
+        )
+
+
+def _more_fields(fields: Sequence[FieldResult], found: Estimate, needed: int | None) -> str:
+    """Say how many more fields would reach the wanted %RA; one field is planned for as E562 does."""
+    if needed is not None:
+        more = needed - found.n
+        return f": about {more} more {'field' if more == 1 else 'fields'} would reach it, {needed} in all"
+    points = next(iter(fields[0].phases.values())).point_count.points
+    if len(fields) > 1 or not found.mean or not points:
+        return ""
+    planned = fields_needed_by_points(found.mean, points, WANTED_ACCURACY_PERCENT / 100)
+    return f": E562 plans {planned} fields of {points} points for it"
+
+
 def _remarks(
     fields: Sequence[FieldResult],
     main: Quantity,
@@ -171,8 +196,9 @@ def _remarks(
         yield f"{len(fields)} of at least {WANTED_FIELDS} fields"
     accuracy = estimates[main.name].relative_accuracy_percent
     if accuracy is not None and accuracy > WANTED_ACCURACY_PERCENT:
-        more = f": about {needed} fields would reach it" if needed is not None else ""
+        more = _more_fields(fields, estimates[main.name], needed)
         yield f"%RA {accuracy:.1f} above {WANTED_ACCURACY_PERCENT:g}{more}"
+    yield from _sensitivity(fields)
     sizes = {field.pixel_size_um for field in fields}
     if None in sizes:
         count = sum(field.pixel_size_um is None for field in fields)

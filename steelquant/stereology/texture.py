@@ -17,6 +17,7 @@ from steelquant.stereology.banding import (
     degree_of_orientation,
     measure_banding,
 )
+from steelquant.stereology.bands import Bands, measure_bands
 from steelquant.stereology.features import Features
 
 _PIXEL = 1.0
@@ -24,7 +25,7 @@ _PIXEL = 1.0
 
 @dataclass(frozen=True)
 class BandingMeasures:
-    """Banding of one phase in one field (ASTM E1268), in pixels.
+    """Banding of one phase in one field (ASTM E1268) by the outlines of its features, in pixels.
 
     Attributes
     ----------
@@ -74,9 +75,10 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Texture:
-    """How one phase lies in one field."""
+    """How one phase lies in one field; `bands` is None where nothing of their scale can be counted."""
 
     banding: BandingMeasures
+    bands: Bands | None
     neighbours: Neighbours
 
 
@@ -95,15 +97,15 @@ def measure_texture(
         Along which banding is measured.
     """
     outside = excluded if excluded.any() else None
-    bands = measure_banding(of_phase, _PIXEL, axis, excluded=outside)
+    counts = measure_banding(of_phase, _PIXEL, axis, excluded=outside)
+    across, along = _per_px(counts.across.per_mm), _per_px(counts.along.per_mm)
     height, width = of_phase.shape
     counted_px = of_phase.size - int(np.count_nonzero(excluded))
     centroids = np.column_stack((features.centroid_x_px, features.centroid_y_px))
     near = nearest_neighbours(centroids, float(counted_px), 2.0 * (height + width))
     return Texture(
-        BandingMeasures(
-            axis, _per_px(bands.across.per_mm), _per_px(bands.along.per_mm), bands.phase_fraction
-        ),
+        BandingMeasures(axis, across, along, counts.phase_fraction),
+        measure_bands(of_phase, axis, max(across, along), excluded=outside),
         Neighbours(near.mean_distance_um, near.ratio, near.p_value, near.arrangement),
     )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from steelquant.stereology.bands import BEYOND_CHANCE, Bands
 from steelquant.stereology.features import Features
 from steelquant.stereology.measurement import FieldResult
 from steelquant.stereology.quantity import Quantity, label_of
@@ -16,9 +17,36 @@ SPACING = "Pearlite lamellar spacing (µm)"
 UNBROKEN = "unbroken bands: AI is infinite"
 
 
+NO_SCALE_OF_BANDS = "no bands can be counted: too few features, or too large for the field"
+NO_BANDS = "no bands beyond chance"
+
+
 def degree_name(phase: str) -> str:
-    """Return the name of a phase's degree of orientation."""
-    return f"{label_of(phase)} banding Ω12 (–)"
+    """Return the name of the degree of orientation of a phase's bands."""
+    return f"{label_of(phase)} bands Ω12 (–)"
+
+
+def spacing_name(phase: str) -> str:
+    """Return the name of the spacing of a phase's bands."""
+    return f"{label_of(phase)} bands SB (µm)"
+
+
+def page_names(fields: Iterable[FieldResult]) -> set[str]:
+    """Return the names of what is told of bands where room is short."""
+    phases = {phase for field in fields for phase in field.textures}
+    return {name(phase) for phase in phases for name in (degree_name, spacing_name)}
+
+
+def bands_remark(field: FieldResult, phase: str) -> str:
+    """Say why a phase has no band spacing, or an infinite index; empty where neither holds."""
+    texture = field.textures.get(phase)
+    if texture is None:
+        return ""
+    if texture.bands is None:
+        return NO_SCALE_OF_BANDS
+    if not texture.bands.are_shown:
+        return NO_BANDS
+    return UNBROKEN if texture.bands.anisotropy_index == math.inf else ""
 
 
 def texture_quantities(phase: str) -> list[Quantity]:
@@ -39,6 +67,18 @@ def texture_quantities(phase: str) -> list[Quantity]:
 
         return value
 
+    def of_bands(
+        measure: Callable[[Bands], float | None], power: int = 0
+    ) -> Callable[[FieldResult], float | None]:
+        return of_texture(lambda texture: None if texture.bands is None else measure(texture.bands), power)
+
+    def no_bands(*harmless: str) -> Callable[[FieldResult], str]:
+        def reason(field: FieldResult) -> str:
+            remark = bands_remark(field, phase)
+            return "" if remark in harmless else remark
+
+        return reason
+
     def unbroken(field: FieldResult) -> str:
         texture = field.textures.get(phase)
         return UNBROKEN if texture is not None and texture.banding.anisotropy_index == math.inf else ""
@@ -57,16 +97,50 @@ def texture_quantities(phase: str) -> list[Quantity]:
         Quantity(
             degree_name(phase),
             "0.000",
-            f"Degree of orientation of {phase}, Ω12 = (N_⊥ − N_∥)/(N_⊥ + 0.571·N_∥): 0 without direction "
-            "to 1 (E1268).",
-            of_texture(lambda texture: texture.banding.degree_of_orientation),
+            f"Degree of orientation of bands of {phase}, Ω12 = (N_⊥ − N_∥)/(N_⊥ + 0.571·N_∥) of the regions "
+            "richer in it than the field, the mask smoothed at the scale of its bands: 0 without "
+            "direction to 1 (in the manner of E1268).",
+            of_bands(lambda bands: bands.degree_of_orientation),
+            reason=no_bands(UNBROKEN, NO_BANDS),
             is_compared=True,
             is_on_page=True,
         ),
         Quantity(
+            f"{label} bands AI (–)",
+            "0.00",
+            f"Anisotropy index of bands of {phase}, AI = N_⊥/N_∥ of the same regions.",
+            of_bands(lambda bands: bands.anisotropy_index),
+            reason=no_bands(NO_BANDS),
+        ),
+        Quantity(
+            spacing_name(phase),
+            "0.0",
+            f"Mean spacing of bands of {phase} from centre to centre, SB = 1/N_⊥ of the same regions; only "
+            f"where their contrast is at least {BEYOND_CHANCE:g}.",
+            of_bands(lambda bands: bands.spacing_px, 1),
+            reason=no_bands(UNBROKEN),
+            needs_scale=True,
+            is_compared=True,
+            is_on_page=True,
+        ),
+        Quantity(
+            f"{label} bands contrast (–)",
+            "0.0",
+            f"Evidence for bands of {phase} along the axis, (N_⊥ − N_∥)·√(A/(σ·(N_⊥ + N_∥))) with the "
+            f"smoothing σ and the area A: below {BEYOND_CHANCE:g} there may be none.",
+            of_bands(lambda bands: bands.contrast),
+            reason=no_bands(UNBROKEN, NO_BANDS),
+        ),
+        Quantity(
+            f"{label} banding Ω12 (–)",
+            "0.000",
+            f"Ω12 of single features of {phase} by their outlines, every island counted (E1268).",
+            of_texture(lambda texture: texture.banding.degree_of_orientation),
+        ),
+        Quantity(
             f"{label} banding AI (–)",
             "0.00",
-            f"Anisotropy index of {phase}, AI = N_⊥/N_∥ (E1268).",
+            f"Anisotropy index of single features of {phase} by their outlines, AI = N_⊥/N_∥ (E1268).",
             of_texture(lambda texture: texture.banding.anisotropy_index),
             reason=unbroken,
         ),
@@ -85,16 +159,16 @@ def texture_quantities(phase: str) -> list[Quantity]:
             needs_scale=True,
         ),
         Quantity(
-            f"{label} band spacing SB (µm)",
+            f"{label} banding SB (µm)",
             "0.00",
-            f"Mean spacing of bands of {phase} from centre to centre, SB = 1/N_⊥ (E1268).",
+            f"Mean spacing of single features of {phase} across the axis, SB = 1/N_⊥ (E1268).",
             of_texture(lambda texture: texture.banding.band_spacing_px, 1),
             needs_scale=True,
         ),
         Quantity(
-            f"{label} band free path λ (µm)",
+            f"{label} banding λ (µm)",
             "0.00",
-            f"Mean distance between bands of {phase} from edge to edge, λ = (1 − V_V)/N_⊥ (E1268).",
+            f"Mean distance between single features of {phase} across the axis, λ = (1 − V_V)/N_⊥ (E1268).",
             of_texture(lambda texture: texture.banding.mean_free_path_px, 1),
             needs_scale=True,
         ),

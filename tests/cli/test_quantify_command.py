@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from steelquant.cli import app
-from steelquant.micrograph.masks import write_mask
+from steelquant.micrograph.masks import write_mask, write_probability
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "stereology"))
+from segmented_folder import write_segmented
 
 FILES = {
     "report.xlsx",
@@ -192,3 +196,99 @@ def test_it_needs_neither_torch_nor_the_segmentation_room(workplace):
 
     assert done.returncode == 0, done.stderr
     assert (workplace / "report.xlsx").exists()
+
+
+def test_a_table_gives_each_field_its_scale_and_is_named_in_the_report(workplace):
+    (workplace / "scales.csv").write_text("path,pixel_size_um\nC15_*,0.25\nC45_1,0.8\n")
+
+    result = run("--pixel-size", "scales.csv", "--no-grains")
+
+    assert result.exit_code == 0, result.output
+    content = json.loads((workplace / "report.json").read_text(encoding="utf-8"))
+    rows = {row["Field"]: row for row in content["provenance"]}
+    assert {name: row["Scale (µm/px)"] for name, row in rows.items()} == {
+        "C15_1": 0.25, "C15_2": 0.25, "C15_3": 0.25, "C45_1": 0.8, "C45_2": 0.5, "C45_3": 0.5,
+    }  # fmt: skip
+    assert rows["C15_1"]["Scale from"] == "scales.csv, line 2 (C15_*)"
+    assert "scales.csv, line 2 (C15_*) gives 0.25 µm/px but" in rows["C15_1"]["Scale conflicts"]
+    assert content["parameters"]["pixel size (µm/px)"] == "scales.csv"
+    assert "no row of scales.csv fits" in " ".join(result.stdout.split())
+
+
+def test_rows_of_a_table_that_contradict_each_other_fail_their_field_alone(workplace):
+    (workplace / "scales.csv").write_text("path,pixel_size_um\nC15_*,0.25\nC15_1,0.8\n")
+
+    result = run("--pixel-size", "scales.csv", "--no-grains")
+
+    assert result.exit_code == 1
+    assert result.stderr.count("error:") == 1
+    assert "C15_1.tif: fits lines 2" in " ".join(result.stderr.split())
+    assert "5 fields measured; 1 mask failed" in result.stdout
+
+
+@pytest.mark.parametrize(("given", "code"), [("missing.csv", 1), ("wide", 2), ("-1", 2)])
+def test_a_pixel_size_that_makes_no_sense_is_one_line(workplace, given, code):
+    result = run("--pixel-size", given)
+
+    assert result.exit_code == code
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert not (workplace / "report.xlsx").exists()
+
+
+def test_the_fraction_at_other_thresholds_is_told_where_probabilities_lie_beside_the_masks(workplace):
+    # 255·0.4 = 102, 127.5 and 153: of the 100 columns 61, 50 and 40 lie above.
+    grey = np.tile(np.r_[np.full(39, 90), np.full(11, 110), np.full(10, 140), np.full(40, 200)], (80, 1))
+    labels = (grey > 127).astype(np.uint8)
+    write_segmented(workplace / "seen", {"a": labels, "b": labels}, probabilities=True)
+    for name in ("a", "b"):
+        path = workplace / "seen" / f"{name}.probability.tif"
+        write_probability(path, grey.astype(np.uint8), pixel_size_um=0.5)
+
+    result = run("seen", "--no-grains")
+
+    assert result.exit_code == 0, result.output
+    content = json.loads((workplace / "report.json").read_text(encoding="utf-8"))
+    for row in content["fields"]:
+        assert row["Pearlite (%)"] == 50
+        assert [row[f"Pearlite at probability {limit} (%)"] for limit in (0.4, 0.5, 0.6)] == [61, 50, 40]
+    told = "pearlite 40.00 to 61.00 % at probability thresholds 0.6 to 0.4"
+    assert told in " ".join(result.stdout.split())
+    assert told in content["specimens"][0]["remarks"]
+
+
+def test_two_halves_agree_with_the_whole(workplace):
+    rng = np.random.default_rng(11)
+    rows, columns = np.mgrid[:480, :900]
+    whole = np.zeros(rows.shape, dtype=np.uint8)
+    for y in range(20, 480, 40):
+        for x in range(20, 900, 36):
+            cy, cx, radius = y + rng.uniform(-6, 6), x + rng.uniform(-5, 5), rng.uniform(5, 11)
+            whole |= ((rows - cy) ** 2 + (columns - cx) ** 2 <= radius**2).astype(np.uint8)
+    for name, part in (("whole", whole), ("half_1", whole[:, :450]), ("half_2", whole[:, 450:])):
+        write_mask(workplace / "parts" / f"{name}.tif", part, pixel_size_um=0.5)
+
+    result = run("parts", "--no-grains", "--specimen", "^([a-z]+)")
+
+    assert result.exit_code == 0, result.output
+    content = json.loads((workplace / "report.json").read_text(encoding="utf-8"))
+    found = {
+        specimen["Specimen"]: {name: value["mean"] for name, value in specimen["estimates"].items()}
+        for specimen in content["specimens"]
+    }
+    # Areas add up to the last pixel; counts but for what the cut itself meets.
+    for name in ("Pearlite (%)", "Ferrite (%)", "Carbon (wt%)"):
+        assert found["half"][name] == pytest.approx(found["whole"][name], rel=1e-8), name
+    for name in (
+        "N_A (1/mm²)",
+        "N_L (1/mm)",
+        "mean intercept (µm)",
+        "mean free path (µm)",
+        "mean area (µm²)",
+    ):
+        assert found["half"][f"Pearlite {name}"] == pytest.approx(
+            found["whole"][f"Pearlite {name}"], rel=0.01
+        )
+    assert found["half"]["Pearlite mean diameter (µm)"] == pytest.approx(
+        found["whole"]["Pearlite mean diameter (µm)"], rel=0.02
+    )

@@ -12,6 +12,7 @@ import numpy as np
 import openpyxl
 import pytest
 from PIL import Image
+from roifile import ImagejRoi
 from typer.testing import CliRunner
 
 from steelquant.cli import app
@@ -24,6 +25,8 @@ from etched_fields import etched_field, write_etched
 from steelquant.stereology.intercepts import heyn
 
 NUMBERS = [f"Grain size G{how} (–)" for how in ("", " circles", " Jeffries", " Saltykov", " whole grains")]
+
+GRAIN_FILES = (".grains.geojson", ".grains.zip")
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +122,61 @@ def test_the_same_masks_and_micrographs_give_the_same_bytes(place):
     assert "report.grains.csv" in files
     for name in files:
         assert (place / "a" / name).read_bytes() == (place / "b" / name).read_bytes(), name
+
+
+def test_grains_are_drawn_for_qupath_and_fiji_and_do_not_come_back_as_features(place):
+    measured("--rois", "rois")
+
+    files = sorted(path.name for path in Path("rois").iterdir())
+    assert files == sorted(f"f{n}{kind}" for n in (0, 1) for kind in (".geojson", ".zip", *GRAIN_FILES))
+    rows = [row for row in table("grains") if row["Field"] == "f0"]
+    found = json.loads(Path("rois/f0.grains.geojson").read_text(encoding="utf-8"))["features"]
+    assert [item["properties"]["name"] for item in found] == [
+        f"grain {row['Grain (number)']}" for row in rows
+    ]
+    for item, row in zip(found, rows, strict=True):
+        assert item["properties"]["objectType"] == "detection"
+        assert item["properties"]["classification"]["name"] == "grain"
+        sizes = item["properties"]["measurements"]
+        assert sizes["Area (µm²)"] == pytest.approx(number(row, "Area (µm²)"), rel=1e-5)
+        assert sizes["Equivalent diameter (µm)"] == pytest.approx(
+            number(row, "Equivalent diameter (µm)"), rel=1e-5
+        )
+        # The outline holds the pixels that were counted.
+        area = sum(abs(ring_area(ring)) * (-1) ** (place > 0) for place, ring in rings_of(item["geometry"]))
+        assert area == number(row, "Area (px)")
+    rois = ImagejRoi.fromfile("rois/f0.grains.zip")
+    assert [roi.name for roi in rois] == [f"grain-{int(row['Grain (number)']):04d}" for row in rows]
+
+    # All that lies in QuPath, saved together, is still the mask; the grains alone are none.
+    everything = json.loads(Path("rois/f0.geojson").read_text(encoding="utf-8"))
+    everything["features"] += found
+    Path("all").mkdir()
+    Path("all/f0.geojson").write_text(json.dumps(everything), encoding="utf-8")
+    before = measured("segmented/f0.tif", "--no-grains")["fields"]
+    assert measured("segmented/f0.tif", "all/f0.geojson", "--no-grains")["fields"] == before
+    alone = run("rois/f0.grains.geojson", "--no-grains")
+    assert alone.exit_code == 1
+    assert "holds grains, which are no phases" in " ".join(alone.stderr.split())
+
+
+def rings_of(geometry: dict) -> list[tuple[int, list]]:
+    polygons = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+    return [(place, ring) for polygon in polygons for place, ring in enumerate(polygon)]
+
+
+def ring_area(ring: list) -> float:
+    x, y = np.array(ring, dtype=float).T
+    return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) / 2)
+
+
+def test_grains_of_an_earlier_run_do_not_stay_beside_the_features_of_a_later_one(place):
+    measured("--rois", "rois")
+    measured("--rois", "rois", "--no-grains")
+
+    assert sorted(path.name for path in Path("rois").iterdir()) == [
+        "f0.geojson", "f0.zip", "f1.geojson", "f1.zip",
+    ]  # fmt: skip
 
 
 def test_every_number_can_be_traced(place):
@@ -227,7 +285,7 @@ def test_without_a_scale_numbers_are_empty_and_ratios_are_not(tmp_path, monkeypa
 
     (specimen,) = measured()["specimens"]
 
-    for name in (*NUMBERS, "Grain mean intercept (µm)", "Pearlite band spacing SB (µm)"):
+    for name in (*NUMBERS, "Grain mean intercept (µm)", "Pearlite banding SB (µm)", "Pearlite bands SB (µm)"):
         assert specimen["estimates"][name]["mean"] is None
         assert specimen["estimates"][name]["note"] == "not calibrated: no scale in the file"
     assert specimen["estimates"]["Grains (count)"]["mean"] > 100
@@ -273,6 +331,9 @@ def test_bands_have_the_spacing_of_their_period(tmp_path, monkeypatch):
     assert (row["Ω12 (–)"], row["AI (–)"], row["N_∥ (1/mm)"]) == (1, None, 0)
     assert "infinite" in row["Remark"]
     assert row["Axis from"] == "given"
+    assert row["Bands SB (µm)"] == pytest.approx(20, rel=0.1)
+    assert (row["Bands Ω12 (–)"], row["Bands AI (–)"], row["Bands N_∥ (1/mm)"]) == (1, None, 0)
+    assert "infinite" in row["Bands"]
 
 
 def test_the_axis_of_slanting_bands_is_found(tmp_path, monkeypatch):
@@ -287,6 +348,9 @@ def test_the_axis_of_slanting_bands_is_found(tmp_path, monkeypatch):
     assert "certain" in row["Axis from"]
     assert row["SB (µm)"] == pytest.approx(12, rel=0.05)
     assert row["Ω12 (–)"] > 0.9
+    assert row["Bands SB (µm)"] == pytest.approx(12, rel=0.05)
+    assert row["Bands Ω12 (–)"] > 0.8  # smoothing mirrors the frame, where slanting bands bend
+    assert row["Bands"] in ("beyond chance", "unbroken bands: AI is infinite")
 
 
 @pytest.mark.parametrize(("period_px", "is_resolved"), [(9, True), (3, False)])

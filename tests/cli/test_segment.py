@@ -178,6 +178,26 @@ def test_options_reach_the_run(run, micrographs, tmp_path):
         np.testing.assert_array_equal(probability >= 128, labels == 1)
 
 
+def test_a_table_gives_each_field_its_scale(run, micrographs, tmp_path):
+    (tmp_path / "scales.csv").write_text("path,pixel_size_um\nmicrographs/field 9,0.25\n")
+
+    result = run("micrographs", "--pixel-size", "scales.csv", "--json")
+
+    assert result.exit_code == 0, result.output
+    scales = {field["name"]: field["calibration"] for field in json.loads(result.stdout)["fields"]}
+    assert scales["field 9"]["pixel_size_um"] == 0.25
+    assert scales["field 9"]["source"] == "scales.csv, line 2 (micrographs/field 9)"
+    assert scales["field 10"]["pixel_size_um"] == pytest.approx(0.4)
+    assert "no row of scales.csv fits; the scale is what the file states" in scales["field 10"]["warnings"]
+    record = json.loads((tmp_path / "segmented" / "segmentation.json").read_text())
+    assert record["parameters"]["pixel_size_um"] == "scales.csv"
+    # The masks carry their scales; a changed table does its fields anew.
+    assert tifffile.TiffFile(tmp_path / "segmented" / "field 9.tif").pages.first.tags[282].value
+    (tmp_path / "scales.csv").write_text("path,pixel_size_um\nfield 9,0.5\nmicrographs,0.5\n")
+    again = run("micrographs", "--pixel-size", "scales.csv", "--json")
+    assert {f["calibration"]["pixel_size_um"] for f in json.loads(again.stdout)["fields"]} == {0.5}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

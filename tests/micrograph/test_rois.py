@@ -150,6 +150,27 @@ def test_roi_zip_has_wand_outlines_and_composites_for_holes(tmp_path: Path) -> N
         assert archive.namelist() == ["field.roi", "pearlite-0001.roi", "pearlite-0002.roi"]
 
 
+def test_grains_among_the_regions_are_passed_over(tmp_path: Path) -> None:
+    square = [[10, 10], [20, 10], [20, 20], [10, 20], [10, 10]]
+    larger = [[5, 5], [30, 5], [30, 25], [5, 25], [5, 5]]
+    grains = [annotation(square, "grain", name="grain 12"), annotation(square, None, name="grain-0012")]
+    path = write_geojson(
+        tmp_path / "f.geojson", annotation(FRAME, "ferrite"), annotation(larger, "pearlite"), *grains
+    )
+
+    labels = read_rois(path).labels
+
+    assert labels.sum() == 25 * 20
+
+    alone = write_geojson(tmp_path / "g.geojson", *grains)
+    with pytest.raises(FileError, match="holds grains, which are no phases"):
+        read_rois(alone)
+    for name in ("grain boundary film", "grainy"):
+        other = write_geojson(tmp_path / "h.geojson", annotation(FRAME, "ferrite"), annotation(square, name))
+        with pytest.raises(FileError, match="which is not known"):
+            read_rois(other)
+
+
 def test_areas_are_filled_by_pixel_centres_as_pillow_does_for_a_hand_drawn_outline(tmp_path: Path) -> None:
     # Pillow fills by pixel centres too, but counts its own outline in; away from it both must agree.
     line = [[3.2, 4.1], [33.7, 8.4], [20.3, 26.8], [9.9, 18.2], [3.2, 4.1]]

@@ -243,7 +243,7 @@ def test_summary_gives_grain_size_with_its_interval_and_what_it_rests_on(
         assert f"<b><bdi>{specimen.grains.grains:,} on " in row
         for remark in specimen.grains.remarks:
             assert remark in row
-    assert "Pearlite banding Ω12 (–)" in table
+    assert "Pearlite bands Ω12 (–)" in table
     assert "in the manner of ASTM E112 and E1382" in page
 
 
@@ -273,16 +273,31 @@ def test_grains_without_a_scale_have_sizes_in_pixels(tmp_path: Path) -> None:
 
 def test_banding_stands_with_the_field_and_in_a_table(walls: Quantification, page: str) -> None:
     field = walls.fields[0]
-    bands = field.textures["pearlite"].banding
+    texture = field.textures["pearlite"]
     text = field_of(page, 1)
-    assert f"<dt>Pearlite banding Ω12 (–)</dt><dd>{bands.degree_of_orientation:.3f}".replace("-", "−") in text
-    assert f"<dt>AI = N_⊥/N_∥ (–)</dt><dd>{bands.anisotropy_index:.2f}</dd>" in text
+    assert texture.bands is None
+    assert "no bands can be counted" in text[text.index("<dt>Pearlite bands Ω12 (–)</dt>") :][:200]
+    assert f"<dt>AI of single features (–)</dt><dd>{texture.banding.anisotropy_index:.2f}</dd>" in text
     assert "<dt>Deformation axis (°)</dt><dd>0, given</dd>" in text
     table = page[page.index("<h3>Banding</h3>") :].split("</table>")[0]
     heads = re.findall(r"<button type=\"button\">(.*?)</button>", table)
     assert "N_⊥ <small>1/mm</small>" in heads
     assert "SB <small>µm</small>" in heads
     assert table.count("<tr>") == 1 + len(walls.fields)
+
+
+def test_bands_stand_with_their_index_spacing_contrast_and_what_was_passed_over(tmp_path: Path) -> None:
+    rows = np.mgrid[:400, :600][0] % 50 < 20
+    labels = (rows ^ (np.random.default_rng(0).random(rows.shape) < 0.1)).astype(np.uint8)
+    write_mask(tmp_path / "m" / "a.tif", labels, pixel_size_um=0.5)
+    result = quantify(tmp_path / "m", output=None, axis_deg=0.0)
+    bands = result.fields[0].textures["pearlite"].bands
+    assert bands is not None
+    text = field_of(report(result, tmp_path / "r.html"), 1)
+    assert f"<dt>Pearlite bands Ω12 (–)</dt><dd>{bands.degree_of_orientation:.3f}" in text
+    assert f"<dt>Pearlite bands SB (µm)</dt><dd>{bands.spacing_px * 0.5:.1f}" in text
+    assert f"<dt>Contrast of bands (–)</dt><dd>{bands.contrast:.1f}" in text
+    assert f"<dt>Islands passed over below (µm)</dt><dd>{bands.smallest_island_px * 0.5:.1f}" in text
 
 
 def test_unbroken_bands_have_an_infinite_index(tmp_path: Path) -> None:

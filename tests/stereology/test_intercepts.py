@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analytic_structures import poisson_voronoi
+from analytic_structures import hexagons, poisson_voronoi
 
 from steelquant.stereology.grain_size import number_from_intercept
 from steelquant.stereology.intercepts import (
@@ -132,21 +132,6 @@ def test_discs_have_a_mean_chord_of_quarter_pi_diameters():
         assert count.mean_intercept_um == pytest.approx(np.pi / 2 * radius, rel=0.02)
         # Convex: as many chords as their whole length says.
         assert chord_lengths_um(field, 1.0, angle).sum() == pytest.approx(count.phase_length_um)
-
-
-def hexagons(shape, width_px):
-    """Label of the nearest centre of a hexagonal lattice."""
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(float)
-    pitch = width_px * 3**0.5 / 2
-    best, label = np.full(shape, np.inf), np.zeros(shape, dtype=np.int32)
-    for offset in (0, 1):
-        line = 2 * np.rint((rows / pitch - offset) / 2) + offset
-        column = np.rint(columns / width_px - offset / 2)
-        distance = (rows - line * pitch) ** 2 + (columns - (column + offset / 2) * width_px) ** 2
-        nearer = distance < best
-        best[nearer] = distance[nearer]
-        label[nearer] = ((line + 1) * 10_000 + column + 2)[nearer].astype(np.int32)
-    return label
 
 
 def test_hexagons_give_their_mean_intercept():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 from segmented_folder import squares, write_segmented
 
 from steelquant.errors import FileError, UsageError
@@ -66,7 +67,12 @@ def test_fields_of_one_folder_are_one_specimen_with_interval(folder):
     s = np.std(fractions, ddof=1)
     assert specimen.estimates["Pearlite (%)"].ci95 == pytest.approx(4.302653 * s / np.sqrt(3), rel=1e-6)
     assert any("3 of at least 5 fields" in remark for remark in specimen.remarks)
-    assert any("fields would reach it" in remark for remark in specimen.remarks)
+    # CI = t·s/√n is at most a tenth of the mean from the least n on that is told.
+    needed = specimen.fields_needed
+    assert stats.t.ppf(0.975, needed - 1) * s / np.sqrt(needed) <= 0.1 * np.mean(fractions)
+    assert stats.t.ppf(0.975, needed - 2) * s / np.sqrt(needed - 1) > 0.1 * np.mean(fractions)
+    told = f"about {needed - 3} more fields would reach it, {needed} in all"
+    assert any(told in remark for remark in specimen.remarks)
 
 
 def test_doubling_the_pixel_size_scales_lengths_by_two_and_areas_by_four(folder):
@@ -111,6 +117,20 @@ def test_a_single_field_has_the_interval_of_its_blocks(tmp_path):
     assert pearlite.low < 30 < pearlite.high
     assert "blocks" in pearlite.reason
     assert carbon.ci95 == pytest.approx(0.738 * pearlite.ci95 / 100)
+
+
+def test_a_single_field_is_told_how_many_a_point_count_is_planned_with(tmp_path):
+    rng = np.random.default_rng(0)
+    mask = np.kron(rng.random((24, 32)) < 0.2, np.ones((12, 12))).astype(np.uint8)
+    write_mask(tmp_path / "f.tif", mask, pixel_size_um=0.5)
+
+    (specimen,) = measure(tmp_path).specimens
+
+    # 4/0.1² · (100 − V_V)/(V_V · P_T), of 10 x 13 points
+    share = 100 * mask.mean()
+    planned = np.ceil(400 * (100 - share) / (share * 130))
+    assert specimen.estimates["Pearlite (%)"].relative_accuracy_percent > 10
+    assert any(f": E562 plans {planned:.0f} fields of 130 points" in remark for remark in specimen.remarks)
 
 
 def test_without_a_scale_lengths_are_empty_with_the_reason(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from steelquant.errors import FileError, UsageError
@@ -151,6 +153,34 @@ def test_a_limit_inside_the_interval_decides_nothing(low, high, minimum, maximum
     judgement = judge("S", interval(low, high), Limit("S", "Pearlite (%)", minimum, maximum))
 
     assert judgement.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("quantity", "low", "high", "minimum", "maximum", "verdict"),
+    [
+        ("Pearlite (%)", -1, 9, 0, 30, Verdict.PASS),
+        ("Ferrite (%)", 91, 101, 60, 100, Verdict.PASS),
+        ("Pearlite mean free path (µm)", -1, 9, 0, 30, Verdict.PASS),
+        ("Grain size G (–)", -1, 9, 0, 30, Verdict.UNDECIDED),  # G may be below 0
+    ],
+)
+def test_an_interval_beyond_what_is_possible_does_not_touch_a_limit_there(
+    quantity, low, high, minimum, maximum, verdict
+):
+    assert judge("S", interval(low, high), Limit("S", quantity, minimum, maximum)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "where"), [(21, 29, "within"), (31, 39, "outside"), (19, 29, "around")]
+)
+def test_one_field_decides_nothing_however_narrow_its_interval(low, high, where):
+    alone = replace(interval(low, high), n=1, reason="one field: interval from 64 blocks of it")
+
+    judgement = judge("S", alone, Limit("S", "Pearlite (%)", 20, 30))
+
+    assert judgement.verdict is Verdict.UNDECIDED
+    assert "one field does not stand for a specimen" in judgement.reason
+    assert where in judgement.reason
 
 
 def test_without_an_interval_nothing_is_decided():

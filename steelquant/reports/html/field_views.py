@@ -24,7 +24,14 @@ from steelquant.stereology.grain_quantities import (
     SALTYKOV,
 )
 from steelquant.stereology.quantity import label_of
-from steelquant.stereology.texture_quantities import SPACING, UNBROKEN, degree_name
+from steelquant.stereology.texture_quantities import (
+    SPACING,
+    UNBROKEN,
+    bands_remark,
+    degree_name,
+    page_names,
+    spacing_name,
+)
 
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
@@ -195,7 +202,7 @@ def _grain_number(field: FieldResult, quantities: Sequence[Quantity]) -> GrainNu
 
 def _groups(field: FieldResult, quantities: Sequence[Quantity]) -> Iterator[FactGroup]:
     by_name = {quantity.name: quantity for quantity in quantities}
-    elsewhere = {GRAIN_SIZE, complement(field), *(degree_name(phase) for phase in field.textures)}
+    elsewhere = {GRAIN_SIZE, complement(field), *page_names([field])}
     shown = [item for item in quantities[1:] if item.is_on_page and item.name not in elsewhere]
     facts = [_fact(item, field) for item in shown]
     for phase, measures in field.phases.items():
@@ -236,19 +243,26 @@ def _grain_facts(field: FieldResult, by_name: Mapping[str, Quantity]) -> Iterato
 
 
 def _banding_facts(field: FieldResult, phase: str, by_name: Mapping[str, Quantity]) -> Iterator[Fact]:
-    bands, axis = field.textures[phase].banding, field.axis
+    texture, axis, size = field.textures[phase], field.axis, field.pixel_size_um
     yield _fact(by_name[degree_name(phase)], field)
-    index = bands.anisotropy_index
-    is_unbroken = index == math.inf
-    yield Fact(
-        "AI = N_⊥/N_∥ (–)", "∞" if is_unbroken else format_number(index, "0.00"), UNBROKEN * is_unbroken
-    )
-    if field.pixel_size_um is not None and bands.band_spacing_px is not None:
-        yield Fact("Band spacing SB (µm)", format_number(bands.band_spacing_px * field.pixel_size_um, "0.0"))
+    if texture.bands is not None:
+        yield _index_fact("AI of bands (–)", texture.bands.anisotropy_index)
+        yield _fact(by_name[spacing_name(phase)], field)
+        is_shown = texture.bands.are_shown
+        contrast = format_number(texture.bands.contrast, "0.0")
+        yield Fact("Contrast of bands (–)", contrast, "" if is_shown else bands_remark(field, phase))
+        if size is not None:
+            yield Fact("Islands passed over below (µm)", f"{texture.bands.smallest_island_px * size:.1f}")
+    yield _index_fact("AI of single features (–)", texture.banding.anisotropy_index)
     certainty = "" if axis.certain else "not certain: banding is measured along the likeliest"
     is_given = axis.coherence is None and axis.certain
     angle = with_interval(axis.angle_deg, axis.ci95_deg, "0")
     yield Fact("Deformation axis (°)", f"{angle}, given" if is_given else angle, certainty)
+
+
+def _index_fact(name: str, index: float | None) -> Fact:
+    is_unbroken = index == math.inf
+    return Fact(name, "∞" if is_unbroken else format_number(index, "0.00"), UNBROKEN * is_unbroken)
 
 
 def _field_facts(field: FieldResult) -> Iterator[Fact]:

@@ -10,7 +10,7 @@ from steelquant.reports.html.axes import Axis
 from steelquant.reports.html.field_charts import Range, ranges
 from steelquant.stereology.grain_quantities import CIRCLES, GRAIN_INTERCEPT, GRAIN_SIZE, SALTYKOV
 from steelquant.stereology.quantity import label_of
-from steelquant.stereology.texture_quantities import degree_name
+from steelquant.stereology.texture_quantities import page_names
 
 if TYPE_CHECKING:
     from steelquant.stereology.measurement import FieldResult
@@ -67,14 +67,14 @@ class SummaryTable:
 def summary_tables(result: Quantification) -> list[SummaryTable]:
     """Return the table of phases, and that of grains where fields have any."""
     by_name = {quantity.name: quantity for quantity in result.quantities}
-    degrees = {degree_name(phase) for field in result.fields for phase in field.textures}
+    bands = page_names(result.fields)
     has_grains = any(specimen.grains is not None for specimen in result.specimens)
-    elsewhere = {GRAIN_SIZE, complement(result.fields[0]), *(degrees if has_grains else ())}
+    elsewhere = {GRAIN_SIZE, complement(result.fields[0]), *(bands if has_grains else ())}
     main = result.quantities[0]
     others = [item for item in result.quantities[1:] if item.is_on_page and item.name not in elsewhere]
     tables = [_table(result, "specimens", "", main, others)]
     if has_grains:
-        names = (GRAIN_INTERCEPT, CIRCLES, SALTYKOV, *sorted(degrees))
+        names = (GRAIN_INTERCEPT, CIRCLES, SALTYKOV, *sorted(bands))
         tables.append(
             _table(
                 result,
