@@ -25,7 +25,8 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if sys.platform != "linux" or compiler is None:
         pytest.skip("needs Linux and a C compiler")
     library = tmp_path_factory.mktemp("layer") / "faults.so"
-    command = [compiler, "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, HERE / "faults.c", "-ldl"]
+    options = ("-O2", "-Wall", "-Werror", "-shared", "-fPIC")
+    command = [compiler, *options, "-o", library, HERE / "faults.c", "-ldl"]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     return library

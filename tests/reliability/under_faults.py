@@ -49,6 +49,10 @@ def with_fault(work: Callable[[], object], folder: Path, call: int, kind: int, *
     return ""
 
 
+def is_one_line(told: str) -> bool:
+    return "\n" not in told and len(told) < 500
+
+
 def count_calls(work: Callable[[], object], folder: Path) -> int:
     FAULTS.faults_arm(str(folder).encode(), 0, 0, 0)
     work()
@@ -81,9 +85,9 @@ def check_segment(place: Path, weights: Path, step: int) -> int:
             told = with_fault(work, out, call, kind, lasts=lasts)
             tried += 1
             where = f"call {call} of {calls}, error {kind}: {told}"
-            # Where the flush of a folder fails, which not every disk can do, nothing is lost and nothing told.
+            # Nothing is told of a folder that cannot be flushed: not every disk can, and nothing is lost.
             assert told or not lasts or files(out) == expected, where
-            assert "\n" not in told and len(told) < 500, where
+            assert is_one_line(told), where
             if told:
                 assert "disk is full" in told or "input/output error" in told, where
             left = files(out) if out.exists() else {}
@@ -145,7 +149,7 @@ def check_quantify(place: Path, step: int) -> int:
                 told = with_fault(work, out, call, kind, lasts=lasts)
                 tried += 1
                 where = f"call {call} of {calls}, error {kind}: {told}"
-                assert "\n" not in told and len(told) < 500, where
+                assert is_one_line(told), where
                 if told:
                     assert "disk is full" in told or "input/output error" in told, where
                 left = everything()
