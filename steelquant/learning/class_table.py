@@ -7,7 +7,6 @@ classes, or where 255 is a class and not "excluded".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.decoding import decode
+from steelquant.micrograph.documents import parse_json, parse_yaml, shown
 from steelquant.micrograph.field import EXCLUDED, PhaseClass
 
 TABLE_NAMES = ("classes.yaml", "classes.yml", "classes.json")
@@ -178,13 +178,10 @@ def read_table(path: Path) -> ClassTable:
     FileError
         If it cannot be read or understood.
     """
-    import yaml
-
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-        return parse_table(content)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        return parse_table(parse_json(text) if path.suffix.lower() == ".json" else parse_yaml(text))
+    except (OSError, ValueError) as error:
         raise FileError(
             path, f"is no class table ({error}); it lists classes, each with a value and a name"
         ) from None
@@ -223,4 +220,4 @@ def _stored_value(value: Any) -> StoredValue:
         red, green, blue = value
         if all(0 <= v <= 255 for v in value):
             return red, green, blue
-    raise ValueError(f"{value!r} is neither a grey value nor three numbers 0–255")
+    raise ValueError(f"{shown(value)} is neither a grey value nor three numbers 0–255")

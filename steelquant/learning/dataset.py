@@ -17,6 +17,7 @@ from steelquant import __version__
 from steelquant.errors import FileError, UsageError
 from steelquant.learning.class_table import parse_table
 from steelquant.learning.labelled import LabelledImage
+from steelquant.micrograph.documents import MALFORMED, parse_json, told
 from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.files import write_bytes
 
@@ -136,12 +137,14 @@ def read_dataset(path: Path) -> Dataset:
     if not manifest.is_file():
         raise UsageError(f"{path} is no dataset: there is no {manifest}; make one with steelquant prepare")
     try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
+        content = parse_json(manifest.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"another format than {FORMAT!r}")
         return _parse(manifest.parent, content)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise FileError(manifest, f"cannot be understood ({error!r}); run steelquant prepare again") from None
+    except (OSError, *MALFORMED) as error:
+        raise FileError(
+            manifest, f"cannot be understood ({told(error)}); run steelquant prepare again"
+        ) from None
 
 
 def _parse(root: Path, content: dict[str, Any]) -> Dataset:

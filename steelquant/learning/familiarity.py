@@ -113,6 +113,13 @@ def record_familiarity(
         If the weights or a field cannot be read, or the weights not be written.
     UsageError
         If the device is not there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from steelquant.learning.dataset import read_dataset
+    >>> dataset = read_dataset(Path("runs/synthetic-3000-seed1"))  # doctest: +SKIP
+    >>> record_familiarity(Path("weights/unet.safetensors"), dataset)  # doctest: +SKIP
     """
     model = read_metadata(weights).model
     (segmenter,) = load_segmenters(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import warnings
@@ -27,6 +26,7 @@ from steelquant.learning.history import Measurement
 from steelquant.learning.module import SegmentationTask
 from steelquant.learning.pixel_store import PixelStore, decode_to_store
 from steelquant.learning.protocol import Protocol
+from steelquant.micrograph.documents import parse_json
 from steelquant.micrograph.field import EXCLUDED
 from steelquant.micrograph.files import write_json
 from steelquant.networks import build
@@ -172,7 +172,7 @@ def _keep_plan(path: Path, plan: dict[str, Any], *, resuming: bool) -> None:
     """Refuse to go on with a run under other settings: its curves would be of neither."""
     if resuming and path.exists():
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise FileError(path, "cannot be read; remove the run's folder and start anew") from None
         differing = [key for key in plan if before.get(key) != plan[key]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from steelquant.errors import FileError
+from steelquant.micrograph.documents import MALFORMED, parse_json
 from steelquant.micrograph.outlines import Ring
 from steelquant.micrograph.regions import Region
 
 _FEWEST_CORNERS = 3
+_LONGEST_NAME = 200
 
 
 def parse_geojson(content: bytes, path: Path) -> list[Region]:
@@ -32,8 +33,8 @@ def parse_geojson(content: bytes, path: Path) -> list[Region]:
         It is no GeoJSON, or holds something else than areas.
     """
     try:
-        document = json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        document = parse_json(content.decode("utf-8-sig"))
+    except ValueError as error:
         raise FileError(path, f"is no GeoJSON: {error}") from None
     features = document
     if isinstance(document, dict):
@@ -46,18 +47,18 @@ def parse_geojson(content: bytes, path: Path) -> list[Region]:
 def _region(feature: Any, number: int, path: Path) -> Region:
     try:
         properties = feature.get("properties") or {}
-        name = str(properties.get("name") or "")
+        name = str(properties.get("name") or "")[:_LONGEST_NAME]
         where = f"annotation {number}" + (f" ({name})" if name else "")
-        class_name = str((properties.get("classification") or {}).get("name") or "")
+        class_name = str((properties.get("classification") or {}).get("name") or "")[:_LONGEST_NAME]
         geometry = feature["geometry"]
         kind, coordinates = geometry["type"], geometry.get("coordinates")
-    except (AttributeError, KeyError, TypeError):
+    except MALFORMED:
         raise FileError(path, f"annotation {number} is no GeoJSON Feature") from None
     if kind not in ("Polygon", "MultiPolygon"):
-        raise FileError(path, f"{where} is a {kind}, which has no area; delete it")
+        raise FileError(path, f"{where} is a {str(kind)[:_LONGEST_NAME]}, which has no area; delete it")
     try:
         rings = tuple(_rings([coordinates] if kind == "Polygon" else coordinates))
-    except (TypeError, ValueError, IndexError):
+    except MALFORMED:
         raise FileError(path, f"{where} has damaged coordinates") from None
     if not rings:
         raise FileError(path, f"{where} is empty; delete it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import zipfile
+import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,9 @@ from steelquant.errors import FileError
 from steelquant.micrograph.outlines import Ring
 from steelquant.micrograph.regions import Region
 
-_LARGEST_ROI_BYTES = 64 * 2**20
+_MOST_BYTES = 256 * 2**20
+"""Of all ROIs of a zip, unpacked: a small file can declare, and hold, far more than memory."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError)
 _AREAS = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED, ROI_TYPE.RECT, ROI_TYPE.OVAL)
 _NO_AREAS = (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.ARROW, ROI_SUBTYPE.IMAGE)
 _FEWEST_CORNERS = 3
@@ -50,10 +53,10 @@ def parse_imagej(content: bytes, path: Path) -> list[Region]:
             entries = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".roi")]
             if not entries:
                 raise FileError(path, "holds no ROIs; save them in Fiji's ROI Manager with More › Save")
-            if any(entry.file_size > _LARGEST_ROI_BYTES for entry in entries):
-                raise FileError(path, "holds a ROI that is too large to be one")
+            if sum(entry.file_size for entry in entries) > _MOST_BYTES:
+                raise FileError(path, "holds ROIs that are too large to be any")
             return [_region(archive.read(entry), Path(entry.filename).stem, path) for entry in entries]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except _DAMAGED as error:
         raise FileError(path, f"is no zip of ImageJ ROIs, or a damaged one: {error}") from None
 
 

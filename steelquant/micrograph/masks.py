@@ -16,6 +16,7 @@ from steelquant.errors import FileError
 from steelquant.micrograph.calibration import GivenScale, calibrate
 from steelquant.micrograph.decoding import count_pages, decode
 from steelquant.micrograph.discovery import find_masks
+from steelquant.micrograph.documents import MALFORMED, parse_json
 from steelquant.micrograph.field import EXCLUDED, STEEL_CLASSES, Mask, PhaseClass
 from steelquant.micrograph.files import atomic_write
 from steelquant.micrograph.labels import EXCLUDED_COLOUR, foreign_labels, is_binary, own_labels
@@ -249,13 +250,13 @@ def _own_classes(description: str, path: Path) -> tuple[PhaseClass, ...]:
     """Read the class table that a mask of steelquant carries."""
     match = re.search(r"<Description>(.*?)</Description>", description, re.DOTALL)
     try:
-        rows = json.loads(html.unescape(match[1] if match else ""))["classes"]
+        rows = parse_json(html.unescape(match[1] if match else ""))["classes"]
         table = []
         for row in rows:
             red, green, blue = (int(part) for part in row["colour"])
             table.append(PhaseClass(int(row["label"]), str(row["name"]), (red, green, blue)))
         return tuple(table)
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise FileError(
             path, "is a mask of steelquant whose class table is damaged; segment again"
         ) from error

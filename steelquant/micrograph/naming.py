@@ -89,7 +89,7 @@ def output_names(fields: Sequence[tuple[Path, int, int]], roots: Sequence[Path])
     taken: set[str] = set()
     pending = list(pages)
     for spelling in spellings:
-        offered = {path: _page_names(_safe(spelling(path)), pages[path]) for path in pending}
+        offered = {path: _page_names(safe_name(spelling(path)), pages[path]) for path in pending}
         counts = Counter(_fold(name) for names in offered.values() for name in names)
         for path, names in offered.items():
             folded = {_fold(name) for name in names}
@@ -127,8 +127,8 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _safe(name: str) -> str:
-    """Make a name that every file system takes."""
+def safe_name(name: str) -> str:
+    """Return a name that every file system takes, at most 200 bytes long; a name that is one stays."""
     safe = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", name)).strip(" ").rstrip(". ") or "_"
     if _RESERVED.match(safe) or safe.startswith((".", "-", "~$")):
         safe = f"_{safe}"

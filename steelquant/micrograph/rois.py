@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,11 +13,11 @@ from steelquant.micrograph.calibration import GivenScale, calibrate
 from steelquant.micrograph.field import STEEL_CLASSES, Mask, PhaseClass
 from steelquant.micrograph.files import reason
 from steelquant.micrograph.geojson import parse_geojson
+from steelquant.micrograph.naming import safe_name
 from steelquant.micrograph.regions import labels_of_regions
 
 _IMAGEJ_ENDINGS = (".zip", ".roi")
 _ENDINGS = (".geojson", *_IMAGEJ_ENDINGS)
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 
 
 def is_roi_file(path: Path) -> bool:
@@ -78,7 +77,7 @@ def read_rois(
 
 def roi_names(fields: Sequence[str]) -> list[str]:
     """Name the region files of fields, without ending: the fields' names, made fit for every file system."""
-    safe = [_FORBIDDEN.sub("_", name).strip(" ").rstrip(". ") or "_" for name in fields]
+    safe = [safe_name(name) for name in fields]
     counts = Counter(name.casefold() for name in safe)
     return [
         f"{name}~{hashlib.sha256(field.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steelquant.errors import FileError, UsageError
+from steelquant.micrograph.documents import MALFORMED, parse_json, told
 from steelquant.micrograph.field import STEEL_CLASSES, PhaseClass
 from steelquant.networks.familiarity import Familiarity, parse_familiarity
 from steelquant.networks.registry import model_info
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 FORMAT = "steelquant weights 1"
 _METADATA_KEY = "steelquant"
 _CHECKSUM_KEY = "tensors_sha256"
-_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 ENVIRONMENT_VARIABLE = "STEELQUANT_WEIGHTS"
 _PACKAGE = Path(__file__).resolve().parent.parent
 SEARCH_FOLDERS = (_PACKAGE / "_weights", _PACKAGE.parent / "weights")
@@ -145,7 +145,7 @@ def read_metadata(path: Path) -> WeightsMetadata:
 
 def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
     try:
-        header = json.loads(text)
+        header = parse_json(text)
         if header.pop("format") != FORMAT:
             raise ValueError("another format than " + repr(FORMAT))
         header.pop(_CHECKSUM_KEY, None)
@@ -167,8 +167,8 @@ def _parse_metadata(path: Path, text: str) -> WeightsMetadata:
                 "familiarity": None if known is None else parse_familiarity(known),
             }
         )
-    except (*_MALFORMED, UsageError) as error:
-        raise FileError(path, f"its header cannot be understood ({error})") from None
+    except (*MALFORMED, UsageError) as error:
+        raise FileError(path, f"its header cannot be understood ({told(error)})") from None
 
 
 def _triple(values: Any, kind: Any) -> Any:

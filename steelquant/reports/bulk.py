@@ -7,6 +7,7 @@ the rows of the tables take the place of the model rows, written straight into t
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import zipfile
@@ -50,38 +51,33 @@ def save_with_rows(workbook: Workbook, path: Path, blocks: Mapping[str, Block]) 
         Its sheets named in ``blocks`` have, as their last row, a model row: one cell per column with the
         column's style and any value.
     path
-        Where to save; a file beside it is used on the way.
+        Where to save.
     blocks
         Rows by sheet title. Texts stay texts, whatever they begin with.
     """
-    draft = path.with_name(f"{path.name}.draft")
-    try:
-        workbook.save(draft)
-        parts = {
-            f"xl/worksheets/sheet{number}.xml": title for number, title in enumerate(workbook.sheetnames, 1)
-        }
-        with (
-            zipfile.ZipFile(draft) as source,
-            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=5) as target,
-        ):
-            for name in source.namelist():
-                content = source.read(name)
-                block = blocks.get(parts.get(name, ""))
-                if block is None:
-                    target.writestr(name, content)
-                    continue
-                start = content.index(b'<row r="%d"' % block.first_row)
-                end = content.index(b"</row>", start) + len(b"</row>")
-                styles = [int(match[1] or 0) for match in _STYLE.finditer(content[start:end])]
-                last = f"{get_column_letter(len(styles))}{block.first_row + max(len(block.rows), 1) - 1}"
-                head = _DIMENSION.sub(f'<dimension ref="A1:{last}"'.encode(), content[:start], count=1)
-                with target.open(name, "w", force_zip64=True) as stream:
-                    stream.write(head)
-                    for text in _row_texts(block, styles):
-                        stream.write(text.encode())
-                    stream.write(content[end:])
-    finally:
-        draft.unlink(missing_ok=True)
+    draft = io.BytesIO()
+    workbook.save(draft)
+    parts = {f"xl/worksheets/sheet{number}.xml": title for number, title in enumerate(workbook.sheetnames, 1)}
+    with (
+        zipfile.ZipFile(draft) as source,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=5) as target,
+    ):
+        for name in source.namelist():
+            content = source.read(name)
+            block = blocks.get(parts.get(name, ""))
+            if block is None:
+                target.writestr(name, content)
+                continue
+            start = content.index(b'<row r="%d"' % block.first_row)
+            end = content.index(b"</row>", start) + len(b"</row>")
+            styles = [int(match[1] or 0) for match in _STYLE.finditer(content[start:end])]
+            last = f"{get_column_letter(len(styles))}{block.first_row + max(len(block.rows), 1) - 1}"
+            head = _DIMENSION.sub(f'<dimension ref="A1:{last}"'.encode(), content[:start], count=1)
+            with target.open(name, "w", force_zip64=True) as stream:
+                stream.write(head)
+                for text in _row_texts(block, styles):
+                    stream.write(text.encode())
+                stream.write(content[end:])
 
 
 def _row_texts(block: Block, styles: list[int]) -> Iterator[str]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FORMAT = "steelquant report 1"
 
-_FORMULA = re.compile(r"[=@\t\r]|[+-].*[(|!]", re.DOTALL)
-"""Texts that a spreadsheet would run when it opens the CSV; a name such as ``-40C_1`` is not among them."""
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d[\w., °%]*\Z|\Z)")
+"""Texts that a spreadsheet would run when it opens the CSV; ``-40C_1`` is not among them, ``-A1`` is."""
 
 
 def write_csv(path: Path, table: Table) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from steelquant import __version__
 from steelquant.errors import FileError
 from steelquant.locations import spelled
+from steelquant.micrograph.documents import MALFORMED, parse_json, told
 from steelquant.segmentation.folder import RECORD_NAME, OutputFolder
 from steelquant.segmentation.results import FieldResult
 
@@ -237,7 +238,7 @@ class Record:
         if stored is None:
             return
         try:
-            content = json.loads(stored.decode("utf-8"))
+            content = parse_json(stored.decode("utf-8"))
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
             for entry in content["fields"]:
@@ -245,7 +246,7 @@ class Record:
             self._planned = {str(name) for name in content["planned"]}
             self._earlier_runs = [{key: run[key] for key in _RUN_KEYS} for run in content["earlier_runs"]]
             self._header = {key: content[key] for key in (*_RUN_KEYS, "engine")}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise FileError(
-                self.path, f"is no record of this program ({error}); move it or choose another --output"
+                self.path, f"is no record of this program ({told(error)}); move it or choose another --output"
             ) from None

@@ -175,7 +175,8 @@ def merge_shallow(bottoms: NDArray[np.float64], edges: Borders, depth: float) ->
     bottom = bottoms.tolist()
     # Passes off the spanning tree of lowest passes join what is joined already.
     offset = float(edges.lowest.min()) - 1.0 if edges.lowest.size else 0.0
-    graph = coo_array((edges.lowest - offset, (edges.first, edges.second)), shape=(count, count))
+    pairs = edges.first.astype(np.int32), edges.second.astype(np.int32)  # older SciPys want no others
+    graph = coo_array((edges.lowest - offset, pairs), shape=(count, count))
     tree = minimum_spanning_tree(graph.tocsr()).tocoo()
     order = np.argsort(tree.data, kind="stable")
     passes = (tree.data[order] + offset).tolist()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from steelquant.micrograph.documents import MALFORMED, parse_json
 from steelquant.micrograph.field import Calibration
 
 RUN_FILE = "segmentation.json"
@@ -92,7 +92,7 @@ def find_sources(masks: Sequence[Path]) -> tuple[list[FieldSource], list[Run], l
             continue
         try:
             run, found = _read_run(folder / RUN_FILE)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, *MALFORMED):
             warnings.append(f"{folder / RUN_FILE} is damaged: its masks are taken as made elsewhere")
             continue
         given = {mask.name for mask in masks if mask.parent == folder}
@@ -108,7 +108,7 @@ def find_sources(masks: Sequence[Path]) -> tuple[list[FieldSource], list[Run], l
 
 
 def _read_run(path: Path) -> tuple[Run, list[FieldSource]]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = parse_json(path.read_text(encoding="utf-8"))
     # A folder filled by several runs names each field's run; weights and parameters stand with the run.
     weights = {run.get("run"): run["weights"] for run in (*content.get("earlier_runs", ()), content)}
     sources, failed = [], []

@@ -123,7 +123,10 @@ def test_a_run_without_limits_leaves_no_old_limits_behind(masks, tmp_path):
         ("=1+1", "'=1+1"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("+1+1", "'+1+1"),
+        ("-A1", "'-A1"),
         ("-40C_1", "-40C_1"),
+        ("-", "-"),
         ('a "b", c', 'a "b", c'),
     ],
 )

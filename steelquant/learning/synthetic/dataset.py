@@ -14,13 +14,13 @@ from typing import Any
 import cv2
 import numpy as np
 import tifffile
-import yaml
 from numpy.typing import NDArray
 
 from steelquant import __version__
 from steelquant.errors import FileError, UsageError
 from steelquant.learning.synthetic.field import SyntheticField, synthesize_field
 from steelquant.learning.synthetic.recipe import Recipe, recipe_yaml
+from steelquant.micrograph.documents import parse_yaml
 from steelquant.micrograph.files import atomic_write, write_bytes
 from steelquant.micrograph.masks import write_mask
 from steelquant.micrograph.naming import GRAINS_MARK
@@ -117,7 +117,11 @@ def _claim(output: Path, recipe: Recipe, seed: int, width: int, height: int) -> 
     if output.exists() and not output.is_dir():
         raise FileError(output, "is a file; name a folder with --output")
     if path.exists():
-        if yaml.safe_load(path.read_text(encoding="utf-8")) != yaml.safe_load(text):
+        try:
+            before = parse_yaml(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FileError(path, f"cannot be understood ({error}); choose another --output") from None
+        if before != parse_yaml(text):
             raise UsageError(
                 f"{output} holds a set made with another recipe, seed, size or version; name another folder"
             )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import yaml
 
 from steelquant.errors import FileError, UsageError
+from steelquant.micrograph.documents import parse_yaml, shown
 
 Range = tuple[float, float]
 
@@ -125,11 +126,11 @@ def _check(name: str, key: Key, value: Any, *, is_range: bool) -> None:
     numbers = value if isinstance(value, tuple) else (value,)
     plain = all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers)
     if is_range and (not isinstance(value, tuple) or len(numbers) != 2 or not plain):
-        raise UsageError(f"recipe: {name} must be two numbers [low, high], not {value!r}")
+        raise UsageError(f"recipe: {name} must be two numbers [low, high], not {shown(value)}")
     if not is_range and (isinstance(value, tuple) or not plain):
-        raise UsageError(f"recipe: {name} must be one number, not {value!r}")
+        raise UsageError(f"recipe: {name} must be one number, not {shown(value)}")
     if not all(key.least <= number <= key.most for number in numbers):
-        raise UsageError(f"recipe: {name} must be {limits}, not {value!r} ({key.text})")
+        raise UsageError(f"recipe: {name} must be {limits}, not {shown(value)} ({key.text})")
     if is_range and numbers[0] > numbers[1]:
         raise UsageError(f"recipe: {name} has its low end {numbers[0]:g} above its high end {numbers[1]:g}")
 
@@ -145,10 +146,10 @@ def read_recipe(path: Path) -> Recipe:
         A key is unknown or a value lies outside its limits.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise FileError(path, f"is not a YAML file: {error}") from None
     content = {} if content is None else content
     if not isinstance(content, dict):
@@ -158,7 +159,9 @@ def read_recipe(path: Path) -> Recipe:
     values = {str(key): value for key, value in content.items() if key != "made_with"}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise UsageError(f"recipe {path}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        raise UsageError(
+            f"recipe {path}: unknown key {shown(unknown[0])}; known are {', '.join(sorted(known))}"
+        )
     ranges: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     try:
         return Recipe(**ranges)
