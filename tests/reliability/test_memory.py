@@ -55,8 +55,6 @@ def test_memory_of_two_thousand_fields(weights: Path, texture, tmp_path: Path) -
     assert fields[-1] == FIELDS
     settled = mebibytes[fields >= 400]
     growth = settled[-5:].mean() - settled[:5].mean()
-    print(
-        f"{FIELDS} fields: {settled[:5].mean():.1f} MiB after 400 to 800, {settled[-5:].mean():.1f} at the end"
-    )
+    print(f"{FIELDS} fields: {settled[:5].mean():.1f} MiB after 400, {settled[-5:].mean():.1f} at the end")
     # The record of each field, some 2 kB, is kept for segmentation.json and for the closing table.
     assert growth < 12
