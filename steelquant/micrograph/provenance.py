@@ -64,7 +64,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}".strip(),
         "processor": _processor(),
         "cores": _cores(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": memory_gib(),
     }
 
 
@@ -94,8 +94,8 @@ def _processor() -> str:
     return " ".join(name.split()) or platform.processor() or platform.machine()
 
 
-def _memory_gib() -> float | None:
-    """Return the physical memory in GiB."""
+def memory_gib() -> float | None:
+    """Return the physical memory in GiB; None where the system does not tell."""
     try:
         if sys.platform == "win32":
             size = _windows_memory()

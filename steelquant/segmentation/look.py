@@ -225,23 +225,22 @@ def _colour(colours: NDArray[np.float32]) -> list[float]:
 
 def _sharpness(grey: NDArray[np.float32], labels: NDArray[np.uint8]) -> float | None:
     """Return how steep brightness is across the boundaries of the matrix, over its step there."""
-    is_matrix = (labels == 0).astype(np.uint8)
+    is_matrix = (labels == 0).view(np.uint8)
     across_x, across_y = _gradient(is_matrix.astype(np.float32), _EDGE_BLUR_PX)
     length = np.asarray(cv2.magnitude(across_x, across_y), np.float32)
-    edge = (length > _AT_EDGE).view(np.uint8)
-    counted = (labels != EXCLUDED).view(np.uint8)
-    if has_excluded := not counted.all():
-        edge &= cv2.erode(counted, np.ones((9, 9), np.uint8))
-    places = np.flatnonzero(edge.view(np.bool_))
+    edge = length > _AT_EDGE
+    counted = labels != EXCLUDED
+    if not counted.all():
+        edge &= cv2.erode(counted.view(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    places = np.flatnonzero(edge)
     if places.size < _FEWEST_EDGE_PX:
         return None
     x, y, across_x, across_y, length = (
         values.ravel()[places] for values in (*_gradient(grey, 1), across_x, across_y, length)
     )
     steepness = (x * across_x + y * across_y) / length
-    near = cv2.dilate(edge, np.ones((2 * _NEAR_EDGE_PX + 1,) * 2, np.uint8))
-    if has_excluded:
-        near &= counted
+    kernel = np.ones((2 * _NEAR_EDGE_PX + 1,) * 2, np.uint8)
+    near = np.asarray(cv2.dilate(edge.view(np.uint8), kernel), np.uint8) & counted.view(np.uint8)
     step = cv2.mean(grey, near & is_matrix)[0] - cv2.mean(grey, near & ~is_matrix)[0]
     return float(steepness.mean() / max(step, _LEAST_STEP))
 

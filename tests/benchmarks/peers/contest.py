@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -111,10 +112,13 @@ class Contest:
                 {
                     "name": contender.name,
                     "fields_per_round": len(rounds[0]["fields"]),
-                    "mp_per_s_median": round(statistics.median(rates), 3),
+                    "mp_per_s_median": _median(rates),
                     "mp_per_s_least": round(min(rates), 3),
                     "mp_per_s_most": round(max(rates), 3),
-                    "ready_seconds_median": round(statistics.median(o["ready_seconds"] for o in rounds), 2),
+                    "ready_seconds_median": _median(one["ready_seconds"] for one in rounds),
+                    "processor_seconds_per_mp_median": _median(
+                        one["processor_seconds"] / one["seconds"] / one["mp_per_s"] for one in rounds
+                    ),
                     "peak_mib": max(one["peak_mib"] for one in rounds),
                     "seconds_per_mp_by_stage": {
                         stage: round(
@@ -176,6 +180,10 @@ class Contest:
         both = sorted({path.name for path in own.iterdir()} & {path.name for path in other.iterdir()})
         shares = [float(np.mean(tifffile.imread(own / n) == tifffile.imread(other / n))) for n in both]
         return round(min(shares), 6) if shares else None
+
+
+def _median(values: Iterable[float]) -> float:
+    return round(statistics.median(values), 4)
 
 
 def _version(package: str) -> str | None:

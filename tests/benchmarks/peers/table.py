@@ -15,8 +15,8 @@ def markdown(result: dict[str, Any], main: str) -> str:
     lines = [
         head,
         "",
-        "| what | MP/s (least–most) | of the bound | times as slow | peak memory | equal labels |",
-        "|---|---|---|---|---|---|",
+        "| what | MP/s (least–most) | of bound | slower by | processor s/MP | peak memory | equal labels |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in result["contenders"]:
         rate = row["mp_per_s_median"]
@@ -27,6 +27,7 @@ def markdown(result: dict[str, Any], main: str) -> str:
             f"{rate:.3g} ({row['mp_per_s_least']:.3g}–{row['mp_per_s_most']:.3g})",
             f"{rate / result['bound_mp_per_s']:.0%}",
             "" if ratio is None else f"{ratio:.2f}",
+            f"{row['processor_seconds_per_mp_median']:.3g}",
             f"{row['peak_mib'] / 1024:.1f} GiB",
             "" if agreement is None else f"{100 * agreement:.3f} %",
         ]
