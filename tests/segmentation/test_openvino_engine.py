@@ -204,7 +204,7 @@ START_LIMIT_S = 2
 
 
 def test_from_the_command_to_the_first_tile_in_two_seconds(mobile_weights, tmp_path, texture):
-    """A whole field, read, and the kept export compiled for it; processor time, which others do not stretch."""
+    """A field is read, the kept export compiled for it; processor time, which others do not stretch."""
     _load(mobile_weights, "openvino")
     tifffile.imwrite(tmp_path / "field.tif", texture(1542, 2080), photometric="rgb", compression="lzw")
     words = [str(tmp_path / "field.tif"), str(mobile_weights), str(tmp_path / "out")]
