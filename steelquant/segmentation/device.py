@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from steelquant.errors import UsageError
+from steelquant.micrograph.provenance import memory_gib
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps, gpu, gpu.N or npu"
 """What ``--device`` takes; ``gpu`` and ``npu`` are Intel's, through OpenVINO."""
@@ -76,6 +77,29 @@ def may_have_torch_gpu() -> bool:
     except OSError:
         return _AMD_DRIVER.exists()
     return True
+
+
+def memory_bytes(device: str) -> int | None:
+    """Return how much memory a device has in all; None where that is not told.
+
+    In all, and not what is free at the moment: the same machine is to cut the same tiles on every day.
+
+    Parameters
+    ----------
+    device
+        As :func:`resolve_device` names it. Intel's graphics share the processor's memory.
+    """
+    if not is_torch_gpu(device):
+        gib = memory_gib()
+        return None if gib is None else round(gib * 2**30)
+    import torch
+
+    try:
+        if device == "mps":
+            return int(torch.mps.recommended_max_memory())
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    except (RuntimeError, AssertionError, AttributeError):  # no such GPU here, or a PyTorch that cannot tell
+        return None
 
 
 def _best_torch_gpu() -> str | None:

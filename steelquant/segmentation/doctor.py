@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -200,9 +201,11 @@ def _intel_devices() -> list[str]:
 
 def _load_per_core() -> float:
     """Return how many processes want each core; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0.0
     try:
         return os.getloadavg()[0] / (os.cpu_count() or 1)
-    except (AttributeError, OSError):
+    except OSError:
         return 0.0
 
 

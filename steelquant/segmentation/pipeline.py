@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,8 @@ _WORKERS = 2
 """Threads that read, and threads that write, beside the network."""
 
 _AHEAD = 3
-"""Fields read ahead, and fields waiting to be written: what bounds the memory of a run."""
+"""Fields read ahead, and fields waiting to be written: what bounds the memory of a run. Where a GPU takes
+several fields at once they are as many as two such batches."""
 
 
 class Pipeline:
@@ -48,6 +49,7 @@ class Pipeline:
         self.warnings: list[str] = []
         self._job = job
         self._predictor: Predictor | None = None
+        self._ahead = _AHEAD
 
     def make_ready(self) -> None:
         """Load the network."""
@@ -69,7 +71,7 @@ class Pipeline:
         ):
             try:
                 while not ledger.stop.is_set():
-                    while len(ahead) < _AHEAD and (field := next(waiting, None)) is not None:
+                    while len(ahead) < self._ahead and (field := next(waiting, None)) is not None:
                         ahead.append(readers.submit(self._read, ledger, field))
                     if not ahead:
                         break
@@ -79,11 +81,11 @@ class Pipeline:
                     if isinstance(read.content, Mosaic):
                         self._segment_mosaic(ledger, read, read.content)
                         continue
-                    if (prediction := self._predict(ledger, read, read.content)) is None:
-                        continue
-                    if len(writing) == _AHEAD:
-                        writing.popleft().result()
-                    writing.append(writers.submit(self._write, ledger, read, read.content, *prediction))
+                    together = [(read, read.content), *self._take_alike(ledger, read.content, ahead)]
+                    for done in self._predict(ledger, together):
+                        if len(writing) >= self._ahead:
+                            writing.popleft().result()
+                        writing.append(writers.submit(self._write, ledger, *done))
             except KeyboardInterrupt:
                 interrupted = True
             finally:
@@ -119,23 +121,44 @@ class Pipeline:
         ledger.add_seconds({"read": time.perf_counter() - start})
         return read
 
+    def _take_alike(
+        self, ledger: Ledger, micrograph: Micrograph, ahead: deque[Future[ReadField | None]]
+    ) -> Iterator[tuple[ReadField, Micrograph]]:
+        """Take the next fields that can go through the network with one: of its size, and read already."""
+        size_px = _size_px(micrograph)
+        most = self._load(ledger).fields_at_once(size_px)
+        self._ahead = _AHEAD if most == 1 else max(_AHEAD, 2 * most)
+        for _ in range(most - 1):
+            if not ahead or not ahead[0].done():
+                return
+            read = ahead[0].result()
+            if read is None or isinstance(read.content, Mosaic) or _size_px(read.content) != size_px:
+                return
+            ahead.popleft()
+            yield read, read.content
+
     def _predict(
-        self, ledger: Ledger, read: ReadField, micrograph: Micrograph
-    ) -> tuple[Prediction, float] | None:
-        """Predict a field in the caller's thread; also return the seconds it took."""
+        self, ledger: Ledger, fields: Sequence[tuple[ReadField, Micrograph]]
+    ) -> list[tuple[ReadField, Micrograph, Prediction, float]]:
+        """Predict fields in the caller's thread; also return the seconds that each took."""
         predictor = self._load(ledger)
         start, network_before = time.perf_counter(), predictor.network_seconds
         try:
-            prediction = predictor.predict(
-                micrograph.pixels, micrograph.excluded, probabilities=self._job.options.probabilities
+            predictions = predictor.predict_together(
+                [(micrograph.pixels, micrograph.excluded) for _, micrograph in fields],
+                probabilities=self._job.options.probabilities,
             )
         except MemoryError as error:
-            ledger.fail(read.field, no_memory(read.field, error))
-            return None
+            for read, _ in fields:
+                ledger.fail(read.field, no_memory(read.field, error))
+            return []
         seconds = time.perf_counter() - start
         network_seconds = predictor.network_seconds - network_before
         ledger.add_seconds({"network": network_seconds, "blend": seconds - network_seconds})
-        return prediction, seconds
+        return [
+            (*field, prediction, seconds / len(fields))
+            for field, prediction in zip(fields, predictions, strict=True)
+        ]
 
     def _write(
         self, ledger: Ledger, read: ReadField, micrograph: Micrograph, prediction: Prediction, seconds: float
@@ -174,6 +197,11 @@ class Pipeline:
             network_seconds = predictor.network_seconds - network_before
             ledger.add_seconds({"network": network_seconds, "blend": seconds - network_seconds})
             ledger.finish(replace(result, seconds=read.seconds + seconds))
+
+
+def _size_px(micrograph: Micrograph) -> tuple[int, int]:
+    height, width = micrograph.pixels.shape[:2]
+    return height, width
 
 
 def load_predictor(job: Job, tell: Callable[[str], None], device: str | None = None) -> Predictor:

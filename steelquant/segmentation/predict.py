@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.segmentation.blending import Block, ReadRows, blend
+from steelquant.segmentation.blending import Block, PaddedRows, ReadRows, blend
 from steelquant.segmentation.engine import Engine
 from steelquant.segmentation.scaling import field_tiling, predict_resampled
 from steelquant.segmentation.strips import Strip, label_strips
@@ -104,6 +104,45 @@ class Predictor:
             except MemoryError:
                 self.back_off()
 
+    def fields_at_once(self, size_px: tuple[int, int]) -> int:
+        """Return how many fields of this height and width :meth:`predict_together` takes."""
+        grid = self.tiling.grid(*size_px)
+        return self.tiling.at_once(grid) if len(grid) == 1 and self._scale == 1 else 1
+
+    def predict_together(
+        self,
+        fields: Sequence[tuple[NDArray[np.uint8], NDArray[np.bool_] | None]],
+        *,
+        probabilities: bool = False,
+    ) -> list[Prediction]:
+        """Label fields of one size in one call of the engine, which keeps a GPU busy with small ones.
+
+        Parameters
+        ----------
+        fields
+            Pixels and what must not count of each, at most :meth:`fields_at_once`; otherwise as
+            :meth:`predict`.
+
+        Raises
+        ------
+        MemoryError
+            As :meth:`predict`, for any of the fields.
+        """
+        if len(fields) > 1:
+            grid = self.tiling.grid(*fields[0][0].shape[:2])
+            tiles = [PaddedRows(partial(_rows_of, pixels), grid) for pixels, _ in fields]
+            try:
+                all_logits = self._run(np.stack([tile.slide(0, grid.tile_shape[0]) for tile in tiles]))
+            except MemoryError:
+                self.back_off()
+            else:
+                predictions = []
+                for logits, (pixels, excluded) in zip(all_logits, fields, strict=True):
+                    blocks = blend(partial(_known, logits[None]), partial(_rows_of, pixels), grid, 1)
+                    predictions.append(self._labelled(blocks, pixels.shape[1], excluded, probabilities))
+                return predictions
+        return [self.predict(*field, probabilities=probabilities) for field in fields]
+
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return a field's blended logits, ``(K, height, width)``; parameters as :meth:`predict`."""
         while True:
@@ -147,16 +186,26 @@ class Predictor:
         if self._scale != 1:
             tiling = field_tiling(tiling, self._scale)
             run = partial(predict_resampled, self._run, scale=self._scale, stride_px=self.tiling.stride_px)
-        blocks = blend(run, read_rows, tiling.grid(*size_px), tiling.batch)
+        grid = tiling.grid(*size_px)
+        blocks = blend(run, read_rows, grid, tiling.at_once(grid))
         return label_strips(blocks, size_px[1], read_excluded, probabilities=probabilities)
 
     def _predict(
         self, pixels: NDArray[np.uint8], excluded: NDArray[np.bool_] | None, probabilities: bool
     ) -> Prediction:
+        return self._labelled(self._blocks(pixels), pixels.shape[1], excluded, probabilities)
+
+    def _labelled(
+        self,
+        blocks: Iterable[Block],
+        width_px: int,
+        excluded: NDArray[np.bool_] | None,
+        probabilities: bool,
+    ) -> Prediction:
         strips = list(
             label_strips(
-                self._blocks(pixels),
-                pixels.shape[1],
+                blocks,
+                width_px,
                 lambda first, end: None if excluded is None else excluded[first:end],
                 probabilities=probabilities,
             )
@@ -185,7 +234,7 @@ class Predictor:
 
     def _unscaled_blocks(self, pixels: NDArray[np.uint8]) -> Iterator[Block]:
         grid = self.tiling.grid(*pixels.shape[:2])
-        return blend(self._run, lambda first, end: pixels[first:end], grid, self.tiling.batch)
+        return blend(self._run, partial(_rows_of, pixels), grid, self.tiling.at_once(grid))
 
     def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the engine and note how long it takes."""
@@ -227,6 +276,14 @@ def _assembled(blocks: Iterable[Block], size_px: tuple[int, int]) -> NDArray[np.
         field[:, top : top + height, left : left + width] = logits
     assert field is not None
     return field
+
+
+def _known(logits: NDArray[np.float32], _: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return logits
+
+
+def _rows_of(pixels: NDArray[np.uint8], first: int, end: int) -> NDArray[np.uint8]:
+    return pixels[first:end]
 
 
 def _joined(strips: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

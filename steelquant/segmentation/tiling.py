@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from steelquant.networks.registry import ModelInfo
+from steelquant.segmentation.device import memory_bytes
 from steelquant.segmentation.reach import DEEPLABS, halo_px
-from steelquant.segmentation.tiles import TileGrid, fit_grid
+from steelquant.segmentation.tiles import SMALLEST_TILE_PX, TileGrid, fit_grid
 
 _WHOLE_FIELD_PX = 2592
-"""DeepLabV3+ gets whole fields up to this size; larger ones are cut.
-
-Most cameras' fields stay whole. OpenVINO takes 212 bytes a pixel: 1.4 GiB for such a tile, and 1.5 GiB in all
-for a mosaic 20,000 px wide.
-"""
+"""DeepLabV3+ gets whole fields up to this size, as most cameras' fields are; larger ones are cut."""
 
 _TILE_PX = 1056
-"""Other networks' tiles. OpenVINO takes 1.3 GiB for such a tile of SegNet, 1.2 GiB for one of U-Net."""
+"""Other networks' tiles."""
 
-_GPU_BATCH_PX = 9_000_000
-"""Pixels that go through a GPU at once."""
+_GPU_BATCH_PX = 2 * _WHOLE_FIELD_PX**2
+"""Pixels that go through a GPU at once, where its memory allows."""
+
+_DEEPLAB_BYTES_PER_PX, _BYTES_PER_PX = 212, 1250
+"""What OpenVINO takes for each pixel of a tile, beside the weights (DeepLabV3+: 179 to 212, U-Net: 1160).
+PyTorch takes less: of the processor, thanks to blocks, and of a GPU, thanks to half precision."""
+
+_MEMORY_SHARE = 4
+"""One in so many bytes of the device's memory is for a tile, or on a GPU for a batch."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Tiling:
     stride_px
         Origins and sizes are multiples of this.
     batch
-        Tiles per call.
+        Tiles of this size per call; of smaller ones as many more as have the same area, unless it is 1.
     """
 
     tile_px: int
@@ -57,6 +62,11 @@ class Tiling:
             margin_px=self.margin_px,
         )
 
+    def at_once(self, grid: TileGrid) -> int:
+        """Return how many of a grid's tiles, of one field or several, go through the network in one call."""
+        height, width = grid.tile_shape
+        return 1 if self.batch == 1 else max(1, self.batch * self.tile_px**2 // (height * width))
+
     def limited(self, most_tile_px: int) -> Tiling:
         """Return the tiling with tiles of at most this side, their overlaps still affordable."""
         if self.tile_px <= most_tile_px:
@@ -74,7 +84,7 @@ def choose_tiling(
     info
         The model.
     device
-        Name of the device.
+        Name of the device, whose memory limits tiles and batches.
     tile
         Largest side (px), or None for the default: whole fields for DeepLabV3+, which looks far; otherwise
         what wastes little on overlaps.
@@ -86,15 +96,26 @@ def choose_tiling(
     """
     on_cpu = device == "cpu"
     halo = halo_px(info, crop_px)
-    tile_px = tile or (_WHOLE_FIELD_PX if info.name in DEEPLABS else _TILE_PX)
+    affordable_px = _affordable_px(info, device)
+    tile_px = tile or min(
+        _WHOLE_FIELD_PX if info.name in DEEPLABS else _TILE_PX,
+        max(math.isqrt(affordable_px) // info.stride_px * info.stride_px, SMALLEST_TILE_PX),
+    )
     overlap_px = affordable(2 * halo, tile_px) if overlap is None else round(overlap * tile_px)
     return Tiling(
         tile_px=tile_px,
         overlap_px=overlap_px,
         margin_px=halo,
         stride_px=info.stride_px,
-        batch=1 if on_cpu else max(1, _GPU_BATCH_PX // tile_px**2),
+        batch=1 if on_cpu else max(1, min(_GPU_BATCH_PX, affordable_px) // tile_px**2),
     )
+
+
+def _affordable_px(info: ModelInfo, device: str) -> int:
+    """Return how many pixels at once the device's memory allows; any number where that is not known."""
+    memory = memory_bytes(device)
+    bytes_per_px = _DEEPLAB_BYTES_PER_PX if info.name in DEEPLABS else _BYTES_PER_PX
+    return _GPU_BATCH_PX if memory is None else memory // (_MEMORY_SHARE * bytes_per_px)
 
 
 def affordable(overlap_px: int, tile_px: int) -> int:

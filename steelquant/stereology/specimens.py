@@ -155,7 +155,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 class Verdict(StrEnum):
     """What the interval says about a limit."""
 
-    PASS = "pass"
+    PASS = "pass"  # nosec B105 # no password
     FAIL = "fail"
     UNDECIDED = "undecided"
 

@@ -6,18 +6,14 @@ next. It must run with the library made of ``faults.c`` in LD_PRELOAD.
 
 from __future__ import annotations
 
-import csv
 import ctypes
 import errno
 import json
 import shutil
 import sys
-import zipfile
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
-import openpyxl
 import tifffile
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -25,6 +21,7 @@ sys.path[:0] = [str(TESTS / "segmentation"), str(TESTS / "stereology")]
 
 from conftest import ThresholdEngine  # noqa: E402
 from segmented_folder import squares, write_segmented  # noqa: E402
+from whole_files import is_whole  # noqa: E402
 
 from steelquant.errors import FileError  # noqa: E402
 from steelquant.micrograph.files import sha256_of  # noqa: E402
@@ -100,26 +97,6 @@ def check_segment(place: Path, weights: Path, step: int) -> int:
             work()
             assert files(out) == expected, where
     return tried
-
-
-def is_whole(path: Path) -> bool:
-    """Tell whether a file of a report can be read to its end."""
-    if path.suffix == ".xlsx":
-        openpyxl.load_workbook(path)
-    elif path.suffix == ".zip":
-        return zipfile.ZipFile(path).testzip() is None
-    elif path.suffix in {".json", ".geojson"}:
-        json.loads(path.read_text(encoding="utf-8"))
-    elif path.suffix == ".csv":
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.reader(stream))
-        return len({len(row) for row in rows}) == 1
-    elif path.suffix == ".html":
-        HTMLParser().feed(path.read_text(encoding="utf-8"))
-        return path.read_bytes().rstrip().endswith(b"</html>")
-    else:
-        return False
-    return True
 
 
 def check_quantify(place: Path, step: int) -> int:

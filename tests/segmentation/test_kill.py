@@ -124,6 +124,16 @@ def test_ctrl_c_from_a_terminal_ends_within_a_second(forty_images, weights, tmp_
     assert not list((tmp_path / "out").glob(".steelquant-*"))
 
 
+def test_two_processes_in_one_folder_do_no_harm(forty_images, weights, tmp_path):
+    started = [_start(forty_images, tmp_path / "out", weights, pause_s=0.05) for _ in range(2)]
+    told = [process.communicate(timeout=120)[1] for process in started]
+    codes = [process.returncode for process in started]
+    assert sorted(map(bool, codes)) == [False, True], told
+    assert "another steelquant writes into this folder" in told[codes.index(max(codes))]
+    assert _start(forty_images, tmp_path / "alone", weights).wait(120) == 0
+    assert _files(tmp_path / "out") == _files(tmp_path / "alone")
+
+
 @pytest.fixture
 def tiny_disk(tmp_path):
     """A disk of 150 kB, where this user may make one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from safetensors.numpy import load_file
 from torch import nn
@@ -185,6 +186,32 @@ def test_the_second_start_imports_no_pytorch(mobile_weights, micrographs, tmp_pa
     made_anew = load_file(path)
     assert made_anew.keys() == exported.keys()
     assert all(np.array_equal(made_anew[key], exported[key]) for key in exported)
+
+
+UNTIL_FIRST_TILE = """
+import os, sys, time
+from pathlib import Path
+from steelquant.segmentation.openvino_engine import OpenVinoEngine
+def first(engine, tiles):
+    engine._prepare(tiles.shape[1:3])
+    print(time.process_time(), "torch" in sys.modules, tiles.shape, flush=True)
+    os._exit(0)
+OpenVinoEngine.predict = first
+from steelquant.cli import app
+app(["segment", sys.argv[1], "--weights", sys.argv[2], "--output", sys.argv[3], "--device", "cpu"])
+"""
+START_LIMIT_S = 2
+
+
+def test_from_the_command_to_the_first_tile_in_two_seconds(mobile_weights, tmp_path, texture):
+    """A field is read, the kept export compiled for it; processor time, which others do not stretch."""
+    _load(mobile_weights, "openvino")
+    tifffile.imwrite(tmp_path / "field.tif", texture(1542, 2080), photometric="rgb", compression="lzw")
+    words = [str(tmp_path / "field.tif"), str(mobile_weights), str(tmp_path / "out")]
+    command = [sys.executable, "-c", UNTIL_FIRST_TILE, *words]
+    told = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert all(line.endswith("s False (1, 1552, 2080, 3)\n".removeprefix("s")) for line in told)
+    assert min(float(line.split()[0]) for line in told) < START_LIMIT_S
 
 
 def test_other_weights_under_the_same_name_are_exported_anew(tmp_path, texture):

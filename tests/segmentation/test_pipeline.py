@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -17,7 +18,8 @@ from steelquant.errors import FileError, UsageError
 from steelquant.micrograph import files
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.micrograph.masks import read_mask, read_probability
-from steelquant.segmentation import SegmentationInterrupted
+from steelquant.networks.weights import read_metadata
+from steelquant.segmentation import SegmentationInterrupted, pipeline, segment
 from steelquant.segmentation.lock import folder_lock
 
 NAMES = ["field_2", "field_9", "field_10"]
@@ -446,6 +448,27 @@ def test_the_record_is_on_disk_as_soon_as_a_field_is(
     threshold_run([micrographs], output=tmp_path / "out")
     assert listed[0] == (0, sorted(NAMES))
     assert listed[-1][0] >= 1
+
+
+def test_small_fields_of_one_size_share_calls_of_a_gpu(make_engine, weights, tmp_path, texture, monkeypatch):
+    """Whatever the readers' pace, masks and record are those of one field at a time."""
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for place in range(20):
+        size = (240, 256) if place % 7 else (300, 256)
+        tifffile.imwrite(folder / f"{place}.tif", np.roll(texture(*size), place, axis=1), photometric="rgb")
+    engine = make_engine("cuda:0")
+    predict = engine.predict
+    monkeypatch.setattr(engine, "predict", lambda tiles: time.sleep(0.02) or predict(tiles))
+    monkeypatch.setattr(pipeline, "load_engine", lambda path, *_: (engine, read_metadata(path)))
+    run = segment(folder, weights=weights, output=tmp_path / "out")
+    assert [field.status for field in run.fields] == ["done"] * 20
+    for field in run.fields:
+        mask = tifffile.imread(tmp_path / "out" / field.mask)
+        np.testing.assert_array_equal(mask, tifffile.imread(folder / field.mask)[..., 1] < 128)
+    assert sum(shape[0] for shape in engine.shapes) == 20
+    assert max(shape[0] for shape in engine.shapes) > 1
+    assert json.loads((tmp_path / "out" / "segmentation.json").read_text())["engine"]["device"] == "cuda:0"
 
 
 def test_thousands_of_fields_do_not_make_the_record_the_work(tmp_path):

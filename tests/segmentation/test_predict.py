@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from steelquant.networks.registry import MODELS, model_info
+from steelquant.segmentation import tiling as tiling_module
 from steelquant.segmentation.predict import Predictor
 from steelquant.segmentation.tiles import SMALLEST_TILE_PX
 from steelquant.segmentation.tiling import Tiling, choose_tiling
@@ -126,6 +127,35 @@ def test_memory_that_runs_out_makes_batches_then_tiles_smaller_and_says_so_once(
     assert all(np.prod(shape[:3]) <= 300 * 300 for shape in engine.shapes[calls:])
 
 
+def test_fields_of_one_size_go_through_a_gpu_together(make_engine, texture):
+    """In one call, and with the labels, probabilities and exclusions that each has alone."""
+    fields = [(texture(300, 400), None), (texture(300, 400)[::-1].copy(), np.zeros((300, 400), bool))]
+    fields[1][1][:50] = True
+    engine = make_engine("cuda:0")
+    predictor = _predictor(engine, Tiling(512, 64, 16, 16, 2))
+    assert predictor.fields_at_once((300, 400)) == 2 * 512**2 // (304 * 400)
+    assert predictor.fields_at_once((600, 400)) == 1  # it takes several tiles
+    assert _predictor(engine, Tiling(512, 64, 16, 16, 1)).fields_at_once((300, 400)) == 1
+    assert _predictor(engine, Tiling(512, 64, 16, 16, 2), scale=2).fields_at_once((100, 100)) == 1
+    together = predictor.predict_together(fields, probabilities=True)
+    assert engine.shapes == [(2, 304, 400, 3)]
+    for prediction, field in zip(together, fields, strict=True):
+        alone = _predictor(make_engine()).predict(*field, probabilities=True)
+        np.testing.assert_array_equal(prediction.labels, alone.labels)
+        np.testing.assert_array_equal(prediction.probability, alone.probability)
+        assert prediction.confidence == pytest.approx(alone.confidence)
+
+
+def test_fields_that_do_not_fit_together_go_one_by_one(make_engine, texture):
+    engine, told = make_engine("cuda:0", most_px=300 * 400), []
+    predictor = Predictor(engine, Tiling(512, 64, 16, 16, 2), tell=told.append)
+    fields = [(texture(250, 320), None), (texture(250, 320)[::-1].copy(), None)]
+    for prediction, (pixels, _) in zip(predictor.predict_together(fields), fields, strict=True):
+        np.testing.assert_array_equal(prediction.labels, pixels[..., 1] < 128)
+    assert [len(shape) and shape[0] for shape in engine.shapes] == [2, 1, 1]
+    assert len(told) == 1
+
+
 def test_memory_that_runs_out_for_single_small_tiles_leads_to_the_cpu(make_engine, texture):
     pixels = texture(300, 300)
     predictor = Predictor(make_engine("cuda:0", most_px=10), Tiling(256, 64, 16, 16, 2), tell=lambda _: None)
@@ -149,6 +179,28 @@ def test_tiles_of_every_model_are_whole_strides_with_its_halo(name, device):
         assert axis.tile_px % info.stride_px == 0
         assert not np.any(np.array(axis.origins_px) % info.stride_px)
     assert tiling.overlap_px >= 2 * tiling.margin_px
+
+
+@pytest.mark.parametrize(
+    ("device", "memory_gib", "tile_px", "batch"),
+    [
+        ("cpu", None, 2592, 1),
+        ("cpu", 8, 2592, 1),
+        ("cpu", 4, 2240, 1),
+        ("cuda:0", None, 2592, 2),
+        ("cuda:0", 24, 2592, 2),
+        ("cuda:0", 8, 2592, 1),
+        ("cuda:0", 0.01, SMALLEST_TILE_PX, 1),
+    ],
+)
+def test_memory_limits_tiles_and_batches(monkeypatch, device, memory_gib, tile_px, batch):
+    memory = None if memory_gib is None else round(memory_gib * 2**30)
+    monkeypatch.setattr(tiling_module, "memory_bytes", lambda _: memory)
+    tiling = choose_tiling(MODELS["mobilenetv2"], device, None, None)
+    assert (tiling.tile_px, tiling.batch) == (tile_px, batch)
+    assert choose_tiling(MODELS["mobilenetv2"], device, 640, None).tile_px == 640
+    if memory is not None and tile_px > SMALLEST_TILE_PX:
+        assert tile_px**2 * batch * 212 <= memory / 4
 
 
 def test_tile_and_overlap_rule():

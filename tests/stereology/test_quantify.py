@@ -406,3 +406,12 @@ def test_the_record_that_segment_writes_is_understood(tmp_path):
     assert set(field.warnings) == {"16 bits were scaled to 8", "x and y differ"}
     assert any("f2" in warning for warning in result.warnings)
     assert len(result.runs) == 1
+
+
+def test_fields_of_different_scale_in_one_specimen_are_told(tmp_path):
+    for name, size_um in (("a_1", 0.5), ("a_2", 0.25), ("b_1", 0.5), ("b_2", 0.5)):
+        write_mask(tmp_path / f"{name}.tif", squares(0.2), pixel_size_um=size_um)
+    mixed, alike = measure(tmp_path, specimen="{}_*").specimens
+    words = "fields of different µm/px are averaged"
+    assert words in mixed.remarks
+    assert words not in alike.remarks

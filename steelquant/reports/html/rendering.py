@@ -43,7 +43,8 @@ def render(content: Mapping[str, Any]) -> Iterator[str]:
     )
     template = environment.get_template(_PAGE)
     # The package's own files, in which there is nothing of the user's, are not escaped.
-    yield from template.generate(**content, style=Markup(style), script=Markup(script), policy=policy)
+    own = {"style": Markup(style), "script": Markup(script)}  # nosec B704
+    yield from template.generate(**content, **own, policy=policy)
 
 
 def _hash(text: str) -> str:
