@@ -174,7 +174,11 @@ def _rules() -> Iterator[Parameter]:
         "smoothed where across and along differ most, from half a grain to 1/24 of the field; the smoothing "
         "and the islands passed over stand on the sheet Banding, beside the counts of single features",
     )
-    yield Parameter("bands shown (–)", BEYOND_CHANCE, "least contrast; fields without bands stay below 1.9")
+    yield Parameter(
+        "bands shown (–)",
+        BEYOND_CHANCE,
+        "least contrast of what is banded or drawn out; fields without direction stay below 1.9",
+    )
 
 
 def _definitions(result: Quantification) -> Iterator[Parameter]:

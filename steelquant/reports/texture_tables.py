@@ -95,7 +95,7 @@ def _bands(field: FieldResult, phase: str) -> Iterator[Cell]:
     yield from (bands.contrast, bands.smoothing_px)
     for length in (bands.smallest_feature_px, bands.smallest_island_px):
         yield None if size is None else length * size
-    yield remark or "beyond chance"
+    yield remark or "banded or drawn out beyond chance"
 
 
 def orientation_table(result: Quantification) -> Table:

@@ -75,7 +75,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Texture:
-    """How one phase lies in one field; `bands` is None where nothing of their scale can be counted."""
+    """How one phase lies in one field; `bands` is None where it is absent or fills the field."""
 
     banding: BandingMeasures
     bands: Bands | None

@@ -17,7 +17,7 @@ SPACING = "Pearlite lamellar spacing (µm)"
 UNBROKEN = "unbroken bands: AI is infinite"
 
 
-NO_SCALE_OF_BANDS = "no bands can be counted: too few features, or too large for the field"
+ONE_PHASE = "no bands: the phase is absent or fills the field"
 NO_BANDS = "no bands beyond chance"
 
 
@@ -43,7 +43,7 @@ def bands_remark(field: FieldResult, phase: str) -> str:
     if texture is None:
         return ""
     if texture.bands is None:
-        return NO_SCALE_OF_BANDS
+        return ONE_PHASE
     if not texture.bands.are_shown:
         return NO_BANDS
     return UNBROKEN if texture.bands.anisotropy_index == math.inf else ""

@@ -350,7 +350,7 @@ def test_the_axis_of_slanting_bands_is_found(tmp_path, monkeypatch):
     assert row["Ω12 (–)"] > 0.9
     assert row["Bands SB (µm)"] == pytest.approx(12, rel=0.05)
     assert row["Bands Ω12 (–)"] > 0.8  # smoothing mirrors the frame, where slanting bands bend
-    assert row["Bands"] in ("beyond chance", "unbroken bands: AI is infinite")
+    assert row["Bands"] in ("banded or drawn out beyond chance", "unbroken bands: AI is infinite")
 
 
 @pytest.mark.parametrize(("period_px", "is_resolved"), [(9, True), (3, False)])

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from analytic_structures import poisson_voronoi
+from analytic_structures import poisson_voronoi, stretched_voronoi
 from scipy import ndimage
 
+from steelquant.learning.synthetic import Recipe, synthesize_field
 from steelquant.stereology.banding import estimate_axis, given_axis, measure_banding
 from steelquant.stereology.bands import BEYOND_CHANCE, Bands, measure_bands
 
@@ -75,6 +76,37 @@ def test_an_axis_estimated_from_the_same_field_shows_no_bands_either():
     for _ in range(8):
         mask = banded_grains(rng, (450, 600), 12, 100, 0.3, 0.0)
         assert not bands_of(mask, estimate_axis(mask)).are_shown
+
+
+def test_drawn_out_grains_count_less_than_by_their_outlines_and_bands_of_round_ones_more():
+    rng = np.random.default_rng(9)
+    cells = stretched_voronoi(rng, 450, 600, 300.0, 2.0, 0.0)
+    drawn_out = (rng.random(cells.max() + 1) < 0.3)[cells]
+    banded = banded_grains(rng, (450, 600), 12, 80, 0.4, 0.8)
+
+    assert 1.1 < bands_of(drawn_out).anisotropy_index < plain_index(drawn_out)
+    assert bands_of(banded).anisotropy_index > 1.2 * plain_index(banded)
+
+
+@pytest.mark.parametrize("arrangement", ["banded", "random"])
+def test_drawn_microstructures_are_told_apart_along_an_estimated_axis(arrangement):
+    recipe = Recipe(
+        pearlite_fraction=(0.2, 0.6), grain_diameter_px=(8, 13), aspect=(1, 1), pure_ferrite=0,
+        pure_pearlite=0, films=0, plates=0, clustered=0, network=0, mounted_edge=0, info_bar=0, scale_bar=0,
+        letter=0, eyepiece=0, wide_crack=0, random=float(arrangement == "random"),
+        banded=float(arrangement == "banded"),
+    )  # fmt: skip
+    masks = [synthesize_field(recipe, (seed, 0), 450, 600).labels == 1 for seed in range(4)]
+
+    found = [bands_of(mask, estimate_axis(mask)) for mask in masks]
+
+    indices = [bands.anisotropy_index for bands in found]
+    if arrangement == "banded":
+        assert all(bands.are_shown for bands in found)
+        assert np.median(indices) > 1.5 * np.median([plain_index(m, estimate_axis(m)) for m in masks])
+    else:
+        assert not any(bands.are_shown for bands in found)
+        assert np.mean(indices) == pytest.approx(1, abs=0.12)
 
 
 @pytest.mark.parametrize(("period", "width"), [(20, 6), (20, 10), (24, 3)])
@@ -157,8 +189,21 @@ def test_a_field_without_two_phases_has_no_bands(value):
     assert measure_bands(np.full((200, 200), value), LEVEL, 0.1) is None
 
 
-def test_a_field_too_small_for_its_features_has_no_bands():
+def test_few_bands_wider_than_the_coarsest_smoothing_are_counted_as_they_are():
+    mask = np.tile((np.arange(240) % 80 >= 40)[:, None], (1, 300))
+
+    found = bands_of(mask)
+
+    assert found.smoothing_px == pytest.approx(10)  # 1/24 of the field, where half a band would be 20 px
+    assert found.are_shown
+    assert found.spacing_px == pytest.approx(240 / 2.5, rel=0.05)  # the last band ends at the frame
+
+
+def test_a_single_feature_shows_no_bands():
     mask = np.zeros((100, 100), dtype=bool)
     mask[30:70, 30:70] = True
 
-    assert measure_bands(mask, LEVEL, 0.005) is None
+    found = bands_of(mask)
+
+    assert found.anisotropy_index == pytest.approx(1)
+    assert not found.are_shown
