@@ -52,6 +52,11 @@ def _lines(status: ModelStatus) -> Iterator[tuple[str, str]]:
         yield "problem", str(status.problem)
         return
     yield "trained on", _training(status.metadata)
+    known = status.metadata.familiarity
+    if known is None:
+        yield "warns", "not of fields unlike its training fields, which it does not know"
+    else:
+        yield "warns", f"of fields unlike its training fields, learnt from {known.fields} of them"
     for name, figures in status.metadata.metrics.items():
         yield "accuracy", f"{name}: {_figures(figures)}"
     if not status.metadata.metrics:

@@ -47,12 +47,17 @@ def forty_images(tmp_path_factory, texture) -> Path:
 
 
 def _start(images: Path, output: Path, weights: Path, pause_s: float = 0.005) -> subprocess.Popen[str]:
-    words = (Path(__file__).parent, images, output, weights, pause_s)
-    command = [sys.executable, "-c", RUN, *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Start a run and wait until it has imported what it needs."""
+    process = _launch(images, output, weights, pause_s)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def _launch(images: Path, output: Path, weights: Path, pause_s: float) -> subprocess.Popen[str]:
+    words = (Path(__file__).parent, images, output, weights, pause_s)
+    command = [sys.executable, "-c", RUN, *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _files(output: Path) -> dict[str, bytes]:
@@ -125,7 +130,7 @@ def test_ctrl_c_from_a_terminal_ends_within_a_second(forty_images, weights, tmp_
 
 
 def test_two_processes_in_one_folder_do_no_harm(forty_images, weights, tmp_path):
-    started = [_start(forty_images, tmp_path / "out", weights, pause_s=0.05) for _ in range(2)]
+    started = [_launch(forty_images, tmp_path / "out", weights, 0.1) for _ in range(2)]
     told = [process.communicate(timeout=120)[1] for process in started]
     codes = [process.returncode for process in started]
     assert sorted(map(bool, codes)) == [False, True], told
