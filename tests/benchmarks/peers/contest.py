@@ -142,9 +142,9 @@ class Contest:
         values = statistics.median(ratios), min(ratios), max(ratios)
         return dict(zip(("median", "least", "most"), (round(value, 2) for value in values), strict=True))
 
-    def matrix_gflops(self, name: str) -> float:
-        """Return the median rate of a matrix product."""
-        return round(statistics.median(one["gflops"] for one in self.rounds[name]), 1)
+    def median_of(self, name: str, key: str) -> float:
+        """Return the median over rounds of a figure that a contender tells."""
+        return _median(one[key] for one in self.rounds[name])
 
     def circumstances(self) -> dict[str, Any]:
         """Return machine, versions and what else a figure depends on."""

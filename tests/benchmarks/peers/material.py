@@ -24,8 +24,6 @@ HEIGHT_PX, WIDTH_PX = 1542, 2080
 FIELD_MP = HEIGHT_PX * WIDTH_PX / 1e6
 _SEED = 7
 _COUNTED_PX = 448
-_SETTLING = 40
-"""Passes after which the running figures of a batch norm are those of the input: each replaces a tenth."""
 
 
 def write_fields(folder: Path, count: int) -> list[Path]:
@@ -99,9 +97,11 @@ def _settled(model: str, field: Path, metadata: WeightsMetadata) -> nn.Module:
     pixels = tifffile.imread(field)[: 2 * 224, : 2 * 224].astype(np.float32)
     values = torch.from_numpy((pixels - metadata.mean) / metadata.std).permute(2, 0, 1)[None].float()
     with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0  # one pass, and its running figures are those of the input
         network.train()
-        for _ in range(_SETTLING if any(isinstance(m, nn.BatchNorm2d) for m in network.modules()) else 0):
-            network(values)
+        network(values)
         network.eval()
         logits = network(values)[0]
         last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]

@@ -10,7 +10,8 @@ def markdown(result: dict[str, Any], main: str) -> str:
     head = (
         f"{result['model']}, {result['threads']} threads, {result['isa']}; matrix product "
         f"{result['matrix_gflops']:.0f} GFLOP/s, so at most {result['bound_mp_per_s']:.2f} MP/s; "
-        f"{main} reaches {result['share_of_bound']:.0%} of it"
+        f"{main} reaches {result['share_of_bound']:.0%} of it "
+        f"({result['share_of_bound_in_processor_time']:.0%} in processor time)"
     )
     lines = [
         head,
