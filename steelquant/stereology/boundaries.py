@@ -28,7 +28,7 @@ from steelquant.stereology.features import measure_features
 from steelquant.stereology.grain_maps import drawn, grown, without_specks
 from steelquant.stereology.intercepts import heyn
 from steelquant.stereology.levelling import levelled
-from steelquant.stereology.lines import dark_lines
+from steelquant.stereology.lines import dark_lines, line_noise
 from steelquant.stereology.pits import fill_pits
 
 _SMOOTHING_PX = 0.8
@@ -54,10 +54,9 @@ _SMALLEST_SHARE = 0.05
 _SMALLEST_PX = 12
 
 _LEAST_PIT = 0.03
-_PIT_OF_CONTRAST = 1.5
-_PITS_PER_PX = 0.0008
-"""Pits are at least 0.03 of the brightness deep and half as deep again as the boundaries, and there must be
-eight in 10 000 pixels of ferrite for them to be filled."""
+_PIT_OF_NOISE = 10.0
+"""Pits to be filled are at least 0.03 of the brightness deep and ten times the noise, which is about three
+times what makes a line of them pass for a boundary."""
 
 _STEP = 1.25
 _SENSITIVE, _TOO_SENSITIVE = 0.5, 1.2
@@ -97,8 +96,7 @@ class GrainBoundaries:
     smallest_grain_px
         Area in pixels below which a grain was joined to its neighbour, or dropped where it had none.
     pits
-        Etching pits that were filled before boundaries were looked for; 0 where there were too few to
-        matter.
+        Etching pits and specks that were filled before boundaries were looked for.
     sensitivity
         How much the grain size number falls when the threshold goes from 0.8 to 1.25 of its value.
     convexity
@@ -171,12 +169,8 @@ def find_grains(
     image, core = levelled(pixels, ferrite)
     if not core.any():
         return _unsearched(ferrite)
-    found = _search(image, core, threshold)
-    filled, pits = fill_pits(image, core, max(_LEAST_PIT, _PIT_OF_CONTRAST * (found.contrast or 0.0)))
-    if pits > _PITS_PER_PX * np.count_nonzero(core):
-        found = _search(filled, core, threshold)
-    else:
-        pits = 0
+    filled, pits = fill_pits(image, core, max(_LEAST_PIT, _PIT_OF_NOISE * line_noise(image, core)))
+    found = _search(filled, core, threshold)
     return _described(found, ferrite, pits)
 
 

@@ -119,6 +119,12 @@ def dark_lines(image: Float, inside: NDArray[np.bool_]) -> LineResponse:
     return LineResponse(strength, contrast, noises[0])
 
 
+def line_noise(image: Float, inside: NDArray[np.bool_]) -> float:
+    """Return what :func:`dark_lines` calls the noise, found without its other widths."""
+    noise = _local_noise(_respond(image, _FINE)[1], inside, _NOISE_REACH_PX)
+    return float(np.median(noise[inside][::16])) if inside.any() else math.nan
+
+
 def _resized(image: Float, shape: tuple[int, ...], interpolation: int) -> Float:
     return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=interpolation), np.float32)
 
