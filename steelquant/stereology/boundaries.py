@@ -24,6 +24,7 @@ from steelquant.stereology.basins import (
     merge_shallow,
     merge_weak,
 )
+from steelquant.stereology.boundary_verdict import NOTHING_FOUND, Signs, judge_boundaries
 from steelquant.stereology.features import measure_features
 from steelquant.stereology.grain_maps import drawn, grown, without_specks
 from steelquant.stereology.intercepts import heyn
@@ -43,9 +44,9 @@ _SHORT_PX = 12.0
 _FIRST_THRESHOLD = 1.3
 _LEAST_THRESHOLD = 1.8
 _FIRST_LOOK = 3.6
-_THRESHOLD = 0.58
+_THRESHOLD = 0.47
 _STRONG = 16.0
-"""The threshold is 1.38·l^¼ with l the mean intercept in pixels, and grows with the cube root of the
+"""The threshold is 0.47·√l with l the mean intercept in pixels, and grows with the root of the
 boundaries' strength where its upper quartile is above 16, both from a first look at 3.6: fitted to
 synthetic fields whose grains are known. Larger grains leave more room for false lines, and where the true
 ones are strong there is no need to believe in weak ones."""
@@ -59,12 +60,6 @@ _PIT_OF_NOISE = 10.0
 times what makes a line of them pass for a boundary."""
 
 _STEP = 1.25
-_SENSITIVE, _TOO_SENSITIVE = 0.5, 1.2
-_TOO_BRIDGED = 0.2
-_VERDICTS = ("clear", "faint", "too faint")
-_LEAST_INTERCEPT_PX = (10.0, 16.0, 16.0)
-"""By verdict: faint boundaries must be farther apart to be told apart."""
-
 _Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -102,6 +97,8 @@ class GrainBoundaries:
     convexity
         Mean share of its convex hull that a grain fills, weighed by area. Grains are nearly convex, and two
         that a missed boundary leaves joined are not.
+    loose_fraction
+        Length of the lines that were seen but end within a grain, over the length of the boundaries.
     verdict
         ``"clear"``, ``"faint"`` (the number may be off by more than 0.25), ``"too faint"`` (it cannot be
         trusted) or ``"no ferrite"``.
@@ -123,6 +120,7 @@ class GrainBoundaries:
     pits: int
     sensitivity: float
     convexity: float
+    loose_fraction: float
     verdict: str
     warnings: tuple[str, ...]
 
@@ -182,6 +180,7 @@ class _Search:
     noise: float
     contrast: float | None
     sensitivity: float
+    loose: float
 
 
 def _search(image: Float, core: NDArray[np.bool_], threshold: float | None) -> _Search:
@@ -197,7 +196,16 @@ def _search(image: Float, core: NDArray[np.bool_], threshold: float | None) -> _
     if merged.crest.size:
         flat = response.contrast.ravel()
         contrast = float(np.median(np.maximum(flat[merged.pairs[0]], flat[merged.pairs[1]])))
-    return _Search(merged, response.noise, contrast, _number(lower) - _number(higher))
+    sensitivity = _number(lower) - _number(higher)
+    return _Search(merged, response.noise, contrast, sensitivity, _loose(finest, merged))
+
+
+def _loose(finest: _Merged, merged: _Merged) -> float:
+    """Return the length of lines seen within grains over that of the grains' boundaries."""
+    flat = merged.labels.ravel()
+    within = flat[finest.pairs[0]] == flat[finest.pairs[1]]
+    seen = np.count_nonzero(finest.crest[within] > merged.threshold)
+    return int(seen) / max(1, merged.crest.size)
 
 
 def _first_merging(relief: Float, core: NDArray[np.bool_]) -> _Merged:
@@ -236,7 +244,7 @@ def _suitable(finest: _Merged) -> float:
     """Return the threshold that suits what a first look finds."""
     look = _merge(finest, _FIRST_LOOK)
     strong = float(np.percentile(look.crest, 75)) if look.crest.size else 0.0
-    suits = _THRESHOLD * look.intercept_px**0.5 * max(1.0, strong / _STRONG) ** (2 / 3)
+    suits = _THRESHOLD * look.intercept_px**0.5 * max(1.0, strong / _STRONG) ** (1 / 2)
     return max(_LEAST_THRESHOLD, suits)
 
 
@@ -256,7 +264,10 @@ def _described(found: _Search, ferrite: NDArray[np.bool_], pits: int) -> GrainBo
         # A line in every direction crosses 4/π pairs of neighbours for every pixel of its length.
         longest = float(borders(merged.labels, merged.pairs, unseen).total.max()) * math.pi / 4
     convexity = _convexity(grains)
-    verdict, warnings = _judged(found, bridged, convexity, pits)
+    verdict, warnings = NOTHING_FOUND
+    if merged.crest.size:
+        signs = Signs(found.sensitivity, bridged, found.loose, convexity, merged.intercept_px)
+        verdict, warnings = judge_boundaries(signs)
     return GrainBoundaries(
         grains=grains,
         boundaries=drawn(grains),
@@ -272,6 +283,7 @@ def _described(found: _Search, ferrite: NDArray[np.bool_], pits: int) -> GrainBo
         pits=pits,
         sensitivity=found.sensitivity,
         convexity=convexity,
+        loose_fraction=found.loose,
         verdict=verdict,
         warnings=warnings,
     )
@@ -282,37 +294,6 @@ def _convexity(grains: Labels) -> float:
     if not features.count:
         return 1.0
     return float(np.average(features.solidity, weights=features.area_px))
-
-
-def _judged(found: _Search, bridged: float, convexity: float, pits: int) -> tuple[str, tuple[str, ...]]:
-    if not found.merged.crest.size:
-        return "too faint", ("no boundary between ferrite grains was found",)
-    grade, warnings = 0, []
-    if found.sensitivity > _TOO_SENSITIVE or bridged > _TOO_BRIDGED:
-        grade = 2
-        warnings.append(
-            f"boundaries are too faint: {bridged:.0%} of their length was not seen but closed, and the grain "
-            f"size number changes by {found.sensitivity:.1f} when the threshold moves by a quarter"
-        )
-    elif found.sensitivity > _SENSITIVE:
-        grade = 1
-        warnings.append(
-            f"boundaries are faint: the grain size number changes by {found.sensitivity:.1f} when their "
-            "threshold moves by a quarter"
-        )
-    if pits:
-        grade = max(grade, 1)
-        warnings.append(
-            f"{pits} etching pits darker than the boundaries were filled before these were looked for"
-        )
-    needed = _LEAST_INTERCEPT_PX[grade]
-    if found.merged.intercept_px < needed:
-        grade = 2
-        warnings.append(
-            f"mean intercepts of {found.merged.intercept_px:.0f} px are too short for boundaries like these: "
-            f"{needed:.0f} px are needed, so take the picture at a higher magnification"
-        )
-    return _VERDICTS[grade], tuple(warnings)
 
 
 def _unsearched(ferrite: NDArray[np.bool_]) -> GrainBoundaries:
@@ -334,6 +315,7 @@ def _unsearched(ferrite: NDArray[np.bool_]) -> GrainBoundaries:
         pits=0,
         sensitivity=0.0,
         convexity=_convexity(grains),
+        loose_fraction=0.0,
         verdict="no ferrite" if not grains.any() else "too faint",
         warnings=("no ferrite is wide enough to look for boundaries in it",),
     )

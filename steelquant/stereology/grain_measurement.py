@@ -69,6 +69,7 @@ class BoundarySearch:
     pits: int
     sensitivity: float
     convexity: float
+    loose_fraction: float
     verdict: str
     warnings: tuple[str, ...]
 

@@ -23,7 +23,7 @@ import steelquant
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "grain_accuracy.json"
 DEPTHS = {"strong": (0.5, 0.8), "medium": (0.25, 0.5), "faint": (0.08, 0.25)}
-SEEDS = 6
+SEEDS = 3
 WANTED = 0.25
 
 
