@@ -44,9 +44,9 @@ _SHORT_PX = 12.0
 _FIRST_THRESHOLD = 1.3
 _LEAST_THRESHOLD = 1.8
 _FIRST_LOOK = 3.6
-_THRESHOLD = 0.47
+_THRESHOLD = 0.48
 _STRONG = 16.0
-"""The threshold is 0.47·√l with l the mean intercept in pixels, and grows with the root of the
+"""The threshold is 0.48·√l with l the mean intercept in pixels, and grows with the root of the
 boundaries' strength where its upper quartile is above 16, both from a first look at 3.6: fitted to
 synthetic fields whose grains are known. Larger grains leave more room for false lines, and where the true
 ones are strong there is no need to believe in weak ones."""

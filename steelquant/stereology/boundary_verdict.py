@@ -50,9 +50,9 @@ class _Limit:
 
 _LIMITS = {
     "sensitivity": _Limit(
-        0.60, 1.2, "the grain size number changes by {:.1f} when their threshold moves by a quarter"
+        0.45, 1.2, "the grain size number changes by {:.1f} when their threshold moves by a quarter"
     ),
-    "bridged_fraction": _Limit(0.12, 0.2, "{:.0%} of their length was not seen but closed"),
+    "bridged_fraction": _Limit(0.10, 0.2, "{:.0%} of their length was not seen but closed"),
     "loose_fraction": _Limit(0.5, 1.0, "lines that end within a grain are {:.0%} as long as the boundaries"),
     "concavity": _Limit(
         0.21, 0.26, "grains fill only {:.0%} of their convex hulls, as they do where boundaries are missing"
