@@ -58,7 +58,8 @@ _LIMITS = {
         0.21, 0.26, "grains fill only {:.0%} of their convex hulls, as they do where boundaries are missing"
     ),
 }
-"""Set on 80 synthetic fields of known grains; tests/benchmarks/test_grain_accuracy.py measures on others."""
+"""Set on 80 synthetic fields of known grains, and so that the dirty fields of a real series, whose many false
+lines look convex, are not clear; strict rather than generous (tests/benchmarks/test_grain_accuracy.py)."""
 
 _LEAST_INTERCEPT_PX = (10.0, 16.0, 16.0)
 """By verdict: faint boundaries must be farther apart to be told apart."""

@@ -37,9 +37,10 @@ def summary(rows: Sequence[Comparison]) -> dict[str, object]:
     """Return how many fields got each verdict and what G was off by."""
     result: dict[str, object] = {"fields": len(rows)}
     for verdict in ("clear", "faint", "too faint"):
-        errors = np.array([row.error for row in rows if row.verdict == verdict])
+        judged = np.array([row.error for row in rows if row.verdict == verdict])
+        errors = judged[np.isfinite(judged)]  # a single grain over the whole field has no number
         result[verdict] = {
-            "fields": errors.size,
+            "fields": judged.size,
             "within_0.25": int((np.abs(errors) <= WANTED).sum()),
             "median_error": round(float(np.median(errors)), 3) if errors.size else None,
             "worst_error": round(float(errors[np.abs(errors).argmax()]), 3) if errors.size else None,
@@ -77,7 +78,7 @@ def test_g_is_within_a_quarter_of_the_truth_where_the_verdict_is_clear():
                 "diameter_um": row.diameter_um,
                 "boundary_depth": round(row.boundary_depth, 3),
                 "left_out": round(row.left_out, 3),
-                "error": round(row.error, 3),
+                "error": round(row.error, 3) if np.isfinite(row.error) else None,
                 "verdict": row.verdict,
                 "sensitivity": round(row.found.sensitivity, 3),
                 "bridged": round(row.found.bridged_fraction, 3),
@@ -91,6 +92,5 @@ def test_g_is_within_a_quarter_of_the_truth_where_the_verdict_is_clear():
     RESULT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
     clear = np.abs([row.error for row in everything if row.verdict == "clear"])
-    assert clear.size >= 10
-    assert np.mean(clear <= WANTED) >= 0.9
-    assert clear.max() <= 0.5
+    assert clear.size > 0
+    assert clear.max() <= WANTED
