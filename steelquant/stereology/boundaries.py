@@ -24,10 +24,12 @@ from steelquant.stereology.basins import (
     merge_shallow,
     merge_weak,
 )
+from steelquant.stereology.boundary_verdict import NOTHING_FOUND, Signs, judge_boundaries
+from steelquant.stereology.features import measure_features
 from steelquant.stereology.grain_maps import drawn, grown, without_specks
 from steelquant.stereology.intercepts import heyn
 from steelquant.stereology.levelling import levelled
-from steelquant.stereology.lines import dark_lines
+from steelquant.stereology.lines import dark_lines, line_noise
 from steelquant.stereology.pits import fill_pits
 
 _SMOOTHING_PX = 0.8
@@ -39,12 +41,12 @@ _SEEN = 0.36
 _SHORT_PX = 12.0
 """How much an unseen share of a border counts against short ones."""
 
-_FIRST_THRESHOLD = 1.8
-_LEAST_THRESHOLD = 2.5
+_FIRST_THRESHOLD = 1.3
+_LEAST_THRESHOLD = 1.8
 _FIRST_LOOK = 3.6
-_THRESHOLD = 1.38
+_THRESHOLD = 0.48
 _STRONG = 16.0
-"""The threshold is 1.38·l^¼ with l the mean intercept in pixels, and grows with the cube root of the
+"""The threshold is 0.48·√l with l the mean intercept in pixels, and grows with the root of the
 boundaries' strength where its upper quartile is above 16, both from a first look at 3.6: fitted to
 synthetic fields whose grains are known. Larger grains leave more room for false lines, and where the true
 ones are strong there is no need to believe in weak ones."""
@@ -53,18 +55,11 @@ _SMALLEST_SHARE = 0.05
 _SMALLEST_PX = 12
 
 _LEAST_PIT = 0.03
-_PIT_OF_CONTRAST = 1.5
-_PITS_PER_PX = 0.0008
-"""Pits are at least 0.03 of the brightness deep and half as deep again as the boundaries, and there must be
-eight in 10 000 pixels of ferrite for them to be filled."""
+_PIT_OF_NOISE = 10.0
+"""Pits to be filled are at least 0.03 of the brightness deep and ten times the noise, which is about three
+times what makes a line of them pass for a boundary."""
 
 _STEP = 1.25
-_SENSITIVE, _TOO_SENSITIVE = 0.5, 1.2
-_TOO_BRIDGED = 0.2
-_VERDICTS = ("clear", "faint", "too faint")
-_LEAST_INTERCEPT_PX = (10.0, 16.0, 16.0)
-"""By verdict: faint boundaries must be farther apart to be told apart."""
-
 _Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -96,10 +91,14 @@ class GrainBoundaries:
     smallest_grain_px
         Area in pixels below which a grain was joined to its neighbour, or dropped where it had none.
     pits
-        Etching pits that were filled before boundaries were looked for; 0 where there were too few to
-        matter.
+        Etching pits and specks that were filled before boundaries were looked for.
     sensitivity
         How much the grain size number falls when the threshold goes from 0.8 to 1.25 of its value.
+    convexity
+        Mean share of its convex hull that a grain fills, weighed by area. Grains are nearly convex, and two
+        that a missed boundary leaves joined are not.
+    loose_fraction
+        Length of the lines that were seen but end within a grain, over the length of the boundaries.
     verdict
         ``"clear"``, ``"faint"`` (the number may be off by more than 0.25), ``"too faint"`` (it cannot be
         trusted) or ``"no ferrite"``.
@@ -120,6 +119,8 @@ class GrainBoundaries:
     smallest_grain_px: int
     pits: int
     sensitivity: float
+    convexity: float
+    loose_fraction: float
     verdict: str
     warnings: tuple[str, ...]
 
@@ -166,12 +167,8 @@ def find_grains(
     image, core = levelled(pixels, ferrite)
     if not core.any():
         return _unsearched(ferrite)
-    found = _search(image, core, threshold)
-    filled, pits = fill_pits(image, core, max(_LEAST_PIT, _PIT_OF_CONTRAST * (found.contrast or 0.0)))
-    if pits > _PITS_PER_PX * np.count_nonzero(core):
-        found = _search(filled, core, threshold)
-    else:
-        pits = 0
+    filled, pits = fill_pits(image, core, max(_LEAST_PIT, _PIT_OF_NOISE * line_noise(image, core)))
+    found = _search(filled, core, threshold)
     return _described(found, ferrite, pits)
 
 
@@ -183,6 +180,7 @@ class _Search:
     noise: float
     contrast: float | None
     sensitivity: float
+    loose: float
 
 
 def _search(image: Float, core: NDArray[np.bool_], threshold: float | None) -> _Search:
@@ -198,7 +196,16 @@ def _search(image: Float, core: NDArray[np.bool_], threshold: float | None) -> _
     if merged.crest.size:
         flat = response.contrast.ravel()
         contrast = float(np.median(np.maximum(flat[merged.pairs[0]], flat[merged.pairs[1]])))
-    return _Search(merged, response.noise, contrast, _number(lower) - _number(higher))
+    sensitivity = _number(lower) - _number(higher)
+    return _Search(merged, response.noise, contrast, sensitivity, _loose(finest, merged))
+
+
+def _loose(finest: _Merged, merged: _Merged) -> float:
+    """Return the length of lines seen within grains over that of the grains' boundaries."""
+    flat = merged.labels.ravel()
+    within = flat[finest.pairs[0]] == flat[finest.pairs[1]]
+    seen = np.count_nonzero(finest.crest[within] > merged.threshold)
+    return int(seen) / max(1, merged.crest.size)
 
 
 def _first_merging(relief: Float, core: NDArray[np.bool_]) -> _Merged:
@@ -237,7 +244,7 @@ def _suitable(finest: _Merged) -> float:
     """Return the threshold that suits what a first look finds."""
     look = _merge(finest, _FIRST_LOOK)
     strong = float(np.percentile(look.crest, 75)) if look.crest.size else 0.0
-    suits = _THRESHOLD * look.intercept_px**0.25 * max(1.0, strong / _STRONG) ** (1 / 3)
+    suits = _THRESHOLD * look.intercept_px**0.5 * max(1.0, strong / _STRONG) ** (1 / 2)
     return max(_LEAST_THRESHOLD, suits)
 
 
@@ -256,7 +263,11 @@ def _described(found: _Search, ferrite: NDArray[np.bool_], pits: int) -> GrainBo
         bridged = float(unseen.mean())
         # A line in every direction crosses 4/π pairs of neighbours for every pixel of its length.
         longest = float(borders(merged.labels, merged.pairs, unseen).total.max()) * math.pi / 4
-    verdict, warnings = _judged(found, bridged, pits)
+    convexity = _convexity(grains)
+    verdict, warnings = NOTHING_FOUND
+    if merged.crest.size:
+        signs = Signs(found.sensitivity, bridged, found.loose, convexity, merged.intercept_px)
+        verdict, warnings = judge_boundaries(signs)
     return GrainBoundaries(
         grains=grains,
         boundaries=drawn(grains),
@@ -271,40 +282,18 @@ def _described(found: _Search, ferrite: NDArray[np.bool_], pits: int) -> GrainBo
         smallest_grain_px=smallest_px,
         pits=pits,
         sensitivity=found.sensitivity,
+        convexity=convexity,
+        loose_fraction=found.loose,
         verdict=verdict,
         warnings=warnings,
     )
 
 
-def _judged(found: _Search, bridged: float, pits: int) -> tuple[str, tuple[str, ...]]:
-    if not found.merged.crest.size:
-        return "too faint", ("no boundary between ferrite grains was found",)
-    grade, warnings = 0, []
-    if found.sensitivity > _TOO_SENSITIVE or bridged > _TOO_BRIDGED:
-        grade = 2
-        warnings.append(
-            f"boundaries are too faint: {bridged:.0%} of their length was not seen but closed, and the grain "
-            f"size number changes by {found.sensitivity:.1f} when the threshold moves by a quarter"
-        )
-    elif found.sensitivity > _SENSITIVE:
-        grade = 1
-        warnings.append(
-            f"boundaries are faint: the grain size number changes by {found.sensitivity:.1f} when their "
-            "threshold moves by a quarter"
-        )
-    if pits:
-        grade = max(grade, 1)
-        warnings.append(
-            f"{pits} etching pits darker than the boundaries were filled before these were looked for"
-        )
-    needed = _LEAST_INTERCEPT_PX[grade]
-    if found.merged.intercept_px < needed:
-        grade = 2
-        warnings.append(
-            f"mean intercepts of {found.merged.intercept_px:.0f} px are too short for boundaries like these: "
-            f"{needed:.0f} px are needed, so take the picture at a higher magnification"
-        )
-    return _VERDICTS[grade], tuple(warnings)
+def _convexity(grains: Labels) -> float:
+    features = measure_features(grains)
+    if not features.count:
+        return 1.0
+    return float(np.average(features.solidity, weights=features.area_px))
 
 
 def _unsearched(ferrite: NDArray[np.bool_]) -> GrainBoundaries:
@@ -325,6 +314,8 @@ def _unsearched(ferrite: NDArray[np.bool_]) -> GrainBoundaries:
         smallest_grain_px=_SMALLEST_PX,
         pits=0,
         sensitivity=0.0,
+        convexity=_convexity(grains),
+        loose_fraction=0.0,
         verdict="no ferrite" if not grains.any() else "too faint",
         warnings=("no ferrite is wide enough to look for boundaries in it",),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from steelquant.stereology.boundaries import GrainBoundaries, find_grains
 from steelquant.stereology.features import Features, measure_features
+from steelquant.stereology.grain_interval import InterceptInterval, intercept_interval
 from steelquant.stereology.intercepts import Intercepts, heyn
 from steelquant.stereology.patterns import abrams, elongation
 from steelquant.stereology.planimetry import PlanimetricCount, planimetry
@@ -67,6 +68,8 @@ class BoundarySearch:
     smallest_grain_px: int
     pits: int
     sensitivity: float
+    convexity: float
+    loose_fraction: float
     verdict: str
     warnings: tuple[str, ...]
 
@@ -128,6 +131,8 @@ class GrainMeasures:
         The grain map: 1, 2, … for grains, 0 elsewhere.
     lines
         Heyn's lines: every row, column and diagonal of pixels.
+    interval
+        How far the lines' mean intercept may lie from that of the structure the field shows.
     circles
         Abrams' three circles.
     jeffries, saltykov, whole
@@ -142,6 +147,7 @@ class GrainMeasures:
     features: Features
     labels: PackedLabels
     lines: InterceptCount
+    interval: InterceptInterval
     circles: InterceptCount
     jeffries: AreaCount
     saltykov: AreaCount
@@ -189,6 +195,7 @@ def measure_grains(
         features=measure_features(marked),
         labels=PackedLabels.pack(grains),
         lines=_intercepts(heyn(grains, _PIXEL, excluded=outside)),
+        interval=intercept_interval(grains, excluded=outside),
         circles=_intercepts(abrams(grains, _PIXEL, excluded=outside)),
         jeffries=_count(by_area.jeffries_rectangle),
         saltykov=_count(by_area.saltykov_rectangle),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from steelquant.stereology.grain_measurement import NO_FERRITE, GrainMeasures
 from steelquant.stereology.grain_size import (
+    as_number,
     density_of_number,
     intercept_of_number,
     number_from_density,
@@ -14,7 +15,7 @@ from steelquant.stereology.grain_size import (
 )
 from steelquant.stereology.measurement import FieldResult
 from steelquant.stereology.quantity import Quantity
-from steelquant.stereology.statistics import Estimate
+from steelquant.stereology.statistics import Estimate, estimate
 
 GRAIN_SIZE = "Grain size G (–)"
 """By the matrix intercept: the grain size number that reports lead with."""
@@ -33,6 +34,7 @@ def grain_quantities() -> list[Quantity]:
             "Grain size number G of ferrite in the manner of ASTM E112: matrix intercept l̄ = V_V/N_L (§17) "
             "on every row, column and diagonal of pixels (Heyn); averaged as intercept.",
             lambda grains: grains.lines.mean_intercept_px,
+            single=_single_number,
             is_compared=True,
             is_on_page=True,
         ),
@@ -42,6 +44,7 @@ def grain_quantities() -> list[Quantity]:
             "Mean intercept of ferrite grains, l̄ = V_V/N_L (E112 §17), from which G follows.",
             lambda grains: grains.lines.mean_intercept_px,
             1,
+            single=_single_intercept,
         ),
         _intercept_number(
             CIRCLES,
@@ -124,8 +127,33 @@ def _plain(name: str, number_format: str, meaning: str, measure: Measure) -> Qua
     return Quantity(name, number_format, meaning, value, reason=_reason)
 
 
+Single = Callable[[FieldResult], Estimate]
+
+
+def _single_intercept(field: FieldResult) -> Estimate:
+    """Return the mean intercept in µm of one field, with the interval that its blocks give."""
+    if field.grains is None or field.pixel_size_um is None or field.grains.lines.mean_intercept_px is None:
+        return estimate([None])
+    found = field.grains.interval
+    mean = field.grains.lines.mean_intercept_px * field.pixel_size_um
+    if found.relative_ci95 is None:
+        return Estimate(mean, 1, None, None, None, found.reason)
+    half, accuracy = found.relative_ci95 * mean, 100 * found.relative_ci95
+    return Estimate(mean, 1, None, half, accuracy, found.reason)
+
+
+def _single_number(field: FieldResult) -> Estimate:
+    return as_number(_single_intercept(field), number_from_intercept)
+
+
 def _scaled(
-    name: str, number_format: str, meaning: str, in_pixels: Measure, power: int, factor: float = 1.0
+    name: str,
+    number_format: str,
+    meaning: str,
+    in_pixels: Measure,
+    power: int,
+    factor: float = 1.0,
+    single: Single | None = None,
 ) -> Quantity:
     def value(field: FieldResult) -> float | None:
         measured = None if field.grains is None else in_pixels(field.grains)
@@ -133,11 +161,17 @@ def _scaled(
             return None
         return measured * field.pixel_size_um**power * factor
 
-    return Quantity(name, number_format, meaning, value, reason=_reason, needs_scale=True)
+    return Quantity(name, number_format, meaning, value, single, reason=_reason, needs_scale=True)
 
 
 def _intercept_number(
-    name: str, meaning: str, intercept_px: Measure, *, is_compared: bool = False, is_on_page: bool = False
+    name: str,
+    meaning: str,
+    intercept_px: Measure,
+    *,
+    single: Single | None = None,
+    is_compared: bool = False,
+    is_on_page: bool = False,
 ) -> Quantity:
     intercept = _scaled(name, "0.0", meaning, intercept_px, 1)
 
@@ -154,7 +188,8 @@ def _intercept_number(
         "0.0",
         meaning,
         value,
-        average=average,
+        single,
+        average,
         reason=_reason,
         needs_scale=True,
         is_compared=is_compared,

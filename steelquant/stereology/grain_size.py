@@ -100,31 +100,27 @@ def number_from_replicates(values: Sequence[float | None], number_of: Callable[[
         of ``bounds``; ``relative_accuracy_percent`` that of the *measured quantity*, as E112 wants it.
     """
     known = [value for value in values if value is not None and value > 0]
-    measured = estimate(known)
+    result = as_number(estimate(known), number_of)
+    if result.standard_deviation is None:
+        return result
+    return replace(result, standard_deviation=float(np.std([number_of(value) for value in known], ddof=1)))
+
+
+def as_number(measured: Estimate, number_of: Callable[[float], float]) -> Estimate:
+    """Turn the mean of an intercept, area or density and its interval's ends into grain size numbers.
+
+    The standard deviation stays that of what was measured; where the interval reaches 0 there is none.
+    """
     if measured.mean is None:
         return measured
     number = number_of(measured.mean)
-    if measured.ci95 is None or measured.standard_deviation is None:
+    if measured.ci95 is None:
         return replace(measured, mean=number)
-    spread = float(np.std([number_of(value) for value in known], ddof=1))
     if measured.ci95 >= measured.mean:
-        return Estimate(
-            number,
-            measured.n,
-            spread,
-            None,
-            measured.relative_accuracy_percent,
-            "the interval of the measured mean reaches 0: measure more fields",
-        )
+        reason = "the interval of the measured mean reaches 0: measure more fields"
+        return replace(measured, mean=number, ci95=None, reason=reason)
     ends = sorted((number_of(measured.mean - measured.ci95), number_of(measured.mean + measured.ci95)))
-    return Estimate(
-        number,
-        measured.n,
-        spread,
-        (ends[1] - ends[0]) / 2,
-        measured.relative_accuracy_percent,
-        bounds=(ends[0], ends[1]),
-    )
+    return replace(measured, mean=number, ci95=(ends[1] - ends[0]) / 2, bounds=(ends[0], ends[1]))
 
 
 def shortfalls(grains_per_field: Sequence[float], result: Estimate) -> tuple[str, ...]:

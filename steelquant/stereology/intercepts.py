@@ -93,17 +93,17 @@ def count_lines(
     2.0
     """
     need_positive(pixel_size_um, "the pixel size")
-    first, second = _neighbours(labels, angle_deg)
+    first, second = neighbours(labels, angle_deg)
     crossing = first != second
     step_um = pixel_size_um * (math.sqrt(2) if angle_deg in (45, 135) else 1.0)
     counted = labels.size
     inside = labels > 0
     if excluded is not None and excluded.any():
-        before, after = _neighbours(excluded, angle_deg)
+        before, after = neighbours(excluded, angle_deg)
         crossing &= ~(before | after)
         inside = inside & ~excluded
         counted -= int(np.count_nonzero(excluded))
-    before, after = _neighbours(labels > 0, angle_deg)
+    before, after = neighbours(labels > 0, angle_deg)
     ends = np.count_nonzero(crossing & before) + np.count_nonzero(crossing & after)
     return LineCount(
         angle_deg=float(angle_deg),
@@ -267,7 +267,8 @@ def lineal_density(counts: Sequence[float], lengths_um: Sequence[float]) -> Line
     return LinealDensity(1e3 * rate, error, 1 / rate if rate > 0 else None)
 
 
-def _neighbours(image: NDArray[T], angle_deg: int) -> tuple[NDArray[T], NDArray[T]]:
+def neighbours(image: NDArray[T], angle_deg: int) -> tuple[NDArray[T], NDArray[T]]:
+    """Return views of all pixels that have a next one along a direction, and of these next ones."""
     if angle_deg == 0:
         return image[:, :-1], image[:, 1:]
     if angle_deg == 90:

@@ -119,6 +119,12 @@ def dark_lines(image: Float, inside: NDArray[np.bool_]) -> LineResponse:
     return LineResponse(strength, contrast, noises[0])
 
 
+def line_noise(image: Float, inside: NDArray[np.bool_]) -> float:
+    """Return what :func:`dark_lines` calls the noise, found without its other widths."""
+    noise = _local_noise(_respond(image, _FINE)[1], inside, _NOISE_REACH_PX)
+    return float(np.median(noise[inside][::16])) if inside.any() else math.nan
+
+
 def _resized(image: Float, shape: tuple[int, ...], interpolation: int) -> Float:
     return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=interpolation), np.float32)
 
@@ -133,12 +139,13 @@ def _respond(image: Float, line: _Width) -> tuple[Float, Float]:
     for top in range(0, image.shape[0], _STRIP_ROWS):
         strip = padded[top : top + _STRIP_ROWS + 2 * edge]
         greatest = (dark[top : top + _STRIP_ROWS], bright[top : top + _STRIP_ROWS])
-        for k in range(line.directions):
-            _respond_along(strip, line, math.pi * k / line.directions, greatest)
+        angles = [math.pi * k / line.directions for k in range(line.directions)]
+        _keep_greatest([_respond_along(strip, line, angle) for angle in angles], line, greatest)
     return dark, bright
 
 
-def _respond_along(strip: Float, line: _Width, angle: float, greatest: tuple[Float, Float]) -> None:
+def _respond_along(strip: Float, line: _Width, angle: float) -> tuple[Float, Float]:
+    """Return the response to a dark and to a bright line in one direction, with a rim to look ahead."""
     along = (-math.sin(angle), math.cos(angle))
     across = (along[1], -along[0])
     smooth = np.asarray(cv2.filter2D(strip, -1, _kernel(angle, line)), np.float32)
@@ -146,10 +153,19 @@ def _respond_along(strip: Float, line: _Width, angle: float, greatest: tuple[Flo
     middle = _moved(smooth, 0, across, line.rim)
     left = _moved(smooth, line.aside, across, line.rim)
     right = _moved(smooth, -line.aside, across, line.rim)
-    lines = (np.minimum(left, right) - middle, middle - np.maximum(left, right))
-    for response, most in zip(lines, greatest, strict=True):
-        pieces = [_moved(response, d * line.ahead, along, line.ahead) for d in (-1, 0, 1)]
-        np.maximum(most, _middle_of_three(*pieces), out=most)
+    return np.minimum(left, right) - middle, middle - np.maximum(left, right)
+
+
+def _keep_greatest(responses: list[tuple[Float, Float]], line: _Width, greatest: tuple[Float, Float]) -> None:
+    """Keep the greatest response of all directions, less what a spot gives across the line too."""
+    for k, response in enumerate(responses):
+        angle = math.pi * k / line.directions
+        along = (-math.sin(angle), math.cos(angle))
+        across = responses[(k + line.directions // 2) % line.directions]
+        for own, other, most in zip(response, across, greatest, strict=True):
+            clean = own - np.maximum(other, 0)
+            pieces = [_moved(clean, d * line.ahead, along, line.ahead) for d in (-1, 0, 1)]
+            np.maximum(most, _middle_of_three(*pieces), out=most)
 
 
 def _kernel(angle: float, line: _Width) -> Float:

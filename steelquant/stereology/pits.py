@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 
-_LONGEST_PX = 9
+_LONGEST_PX = 7
 """A spot must be shorter than this in every direction; a line is longer in its own."""
 _DIRECTIONS = 8
 _SMOOTHING_PX = 0.7

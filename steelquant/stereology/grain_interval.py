@@ -1,0 +1,114 @@
+"""A 95 % interval for the mean intercept of a single field, from blocks of the field as replicates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelquant.stereology.intercepts import DIRECTIONS_DEG, neighbours
+from steelquant.stereology.statistics import student_t
+
+_BLOCK_INTERCEPTS = 2.5
+"""Least width of a block in mean intercepts: with 2 the interval of elongated grains is a little too narrow,
+with 4 that of others a good deal too wide (tests/stereology/test_grain_interval.py)."""
+
+_MOST_PER_SIDE = 10
+_FEWEST_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class InterceptInterval:
+    """How far one field's mean intercept may lie from that of the structure it shows.
+
+    Attributes
+    ----------
+    relative_ci95
+        Half-width of the 95 % interval over the mean intercept, below 1; None where there is none.
+    blocks
+        Number of blocks that hold the phase.
+    reason
+        Why there is no interval, or on what it rests.
+    """
+
+    relative_ci95: float | None
+    blocks: int
+    reason: str
+
+
+def intercept_interval(
+    grains: NDArray[np.integer], *, excluded: NDArray[np.bool_] | None = None
+) -> InterceptInterval:
+    """Estimate the 95 % interval of the mean intercept along all lines of pixels in four directions.
+
+    Parameters
+    ----------
+    grains
+        ``(height, width)`` grain map, 0 for another phase.
+    excluded
+        ``(height, width)`` bool, true where nothing counts.
+
+    Returns
+    -------
+    InterceptInterval
+
+    Notes
+    -----
+    Each block has the phase's pixels w_i and the interceptions per pixel of line x_i, each direction
+    weighing the same; the mean intercept is Σw/Σx, and the relative variance of this ratio of sums
+    n/(n−1)·Σ(x_i − w_i·Σx/Σw)²/(Σx)². The interval is t(0.975, n−1) times its root. It tells of the chance
+    which grains the field shows, not of boundaries that the etch left out, nor of the rest of the specimen.
+
+    References
+    ----------
+    Cochran, W. G. (1977). Sampling Techniques, 3rd ed., eq. 2.46.
+    """
+    phase = grains > 0
+    if excluded is not None:
+        phase &= ~excluded
+    met = _interceptions(grains, excluded)
+    area, count = float(np.count_nonzero(phase)), float(met.sum())
+    if count == 0:
+        return InterceptInterval(None, 0, "one field without a boundary gives no interval")
+    least = _BLOCK_INTERCEPTS * area / count
+    per_side = [min(_MOST_PER_SIDE, int(side / least)) for side in grains.shape]
+    if min(per_side) < 1:
+        return InterceptInterval(None, 0, _TOO_FEW.format(0))
+    x, w = (_block_sums(values, per_side) for values in (met, phase))
+    x, w = x[w > 0], w[w > 0]
+    n = int(w.size)
+    if n < _FEWEST_BLOCKS:
+        return InterceptInterval(None, n, _TOO_FEW.format(n))
+    residual = x - w * (x.sum() / w.sum())
+    relative = student_t(n - 1) * math.sqrt(n / (n - 1) * float((residual**2).sum())) / float(x.sum())
+    if relative >= 1:
+        return InterceptInterval(None, n, _TOO_FEW.format(n))
+    return InterceptInterval(relative, n, f"one field: interval from {n} blocks of it")
+
+
+_TOO_FEW = "one field, too few grains for an interval ({} blocks that say anything): measure more fields"
+
+
+def _interceptions(grains: NDArray[np.integer], excluded: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """Return the interceptions per pixel of line at each pixel, half of each end of an intercept."""
+    met = np.zeros(grains.shape, np.float32)
+    for angle in DIRECTIONS_DEG:
+        first, second = neighbours(grains, angle)
+        crossing = first != second
+        if excluded is not None:
+            before, after = neighbours(excluded, angle)
+            crossing &= ~(before | after)
+        weight = np.float32(0.5 / len(DIRECTIONS_DEG) / (math.sqrt(2) if angle in (45, 135) else 1.0))
+        for side, target in zip((first, second), neighbours(met, angle), strict=True):
+            target[crossing & (side > 0)] += weight
+    return met
+
+
+def _block_sums(values: NDArray[np.generic], per_side: list[int]) -> NDArray[np.float64]:
+    sums = values
+    for axis, count in enumerate(per_side):
+        edges = np.round(np.linspace(0, values.shape[axis], count + 1)).astype(np.int64)
+        sums = np.add.reduceat(sums, edges[:-1], axis=axis, dtype=np.float64)
+    return np.asarray(sums, np.float64).ravel()
