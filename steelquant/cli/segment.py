@@ -74,6 +74,14 @@ def segment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do fields anew that are done already.")
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler whose workers do the fields, such as tls://host:8786.",
+            show_default="this process",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of the table.")
     ] = False,
@@ -106,6 +114,7 @@ def segment(
                 ensemble=[name.strip() for name in (ensemble or "").split(",") if name.strip()],
                 symmetries=tta,
                 overwrite=overwrite,
+                scheduler=scheduler,
                 progress=progress,
             )
         except SegmentationInterrupted as interruption:

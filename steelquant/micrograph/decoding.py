@@ -91,6 +91,20 @@ def count_pages(path: Path) -> int:
     return _with_file(path, count, in_memory=False)
 
 
+def count_pages_in(stream: BinaryIO, path: Path) -> int:
+    """Count the fields of a picture file that is open, wherever it lies; see `count_pages`.
+
+    Raises
+    ------
+    FileError
+        As `count_pages`.
+    """
+    with file_errors(path):
+        kind = _sniff(path, stream.read(_MAGIC_BYTES))
+        stream.seek(0)
+        return tiff.count_pages(stream, path) if kind == "TIFF" else 1
+
+
 def _with_file(path: Path, use: Callable[[BinaryIO, str, int], _Result], *, in_memory: bool) -> _Result:
     """Open and sniff a file and call ``use(stream, kind, size)``."""
     with file_errors(path), open_picture(path) as (stream, kind, size):
@@ -107,7 +121,7 @@ def open_picture(path: Path) -> Iterator[tuple[BinaryIO, str, int]]:
         raise FileError(path, "is no ordinary file")  # opening a pipe would wait for ever
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
-        kind = _sniff(path, stream.read(_MAGIC_BYTES), size)
+        kind = _sniff(path, stream.read(_MAGIC_BYTES))
         stream.seek(0)
         yield stream, kind, size
 
@@ -131,9 +145,9 @@ def file_errors(path: Path) -> Iterator[None]:
         raise FileError(path, f"is damaged or of an unknown kind{detail}") from error
 
 
-def _sniff(path: Path, start: bytes, size: int) -> str:
+def _sniff(path: Path, start: bytes) -> str:
     """Tell the format by the first bytes."""
-    if size == 0:
+    if not start:
         raise FileError(path, "is empty (0 bytes)")
     if start.startswith(_TIFF_MAGIC):
         return "TIFF"

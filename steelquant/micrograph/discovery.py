@@ -6,7 +6,7 @@ import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from steelquant.errors import FileError, UsageError
 from steelquant.micrograph.files import is_folder, reason
@@ -38,6 +38,7 @@ _PICTURE_ENDINGS = frozenset(
         ".dib",
     )
 )
+_HIDDEN_STARTS = (".", "~$")
 _MASK_ENDINGS = frozenset((".tif", ".tiff", ".png", ".bmp"))
 
 
@@ -74,6 +75,16 @@ def find_micrographs(inputs: Sequence[Path], *, recursive: bool = False) -> list
     if not found:
         raise UsageError(_nothing_found(inputs, recursive))
     return list(found.values())
+
+
+def is_micrograph_name(path: PurePath) -> bool:
+    """Tell by its name whether a file in a folder would be taken for a micrograph."""
+    name = path.name.lower()
+    return (
+        path.suffix.lower() in _PICTURE_ENDINGS
+        and not name.startswith(_HIDDEN_STARTS)
+        and not name.endswith((OVERLAY_ENDING, PROBABILITY_ENDING))
+    )
 
 
 def find_masks(inputs: Sequence[Path]) -> list[Path]:
@@ -150,7 +161,7 @@ def _masks(folder: Path) -> Iterator[Path]:
 
 def _is_hidden(path: Path) -> bool:
     """Tell whether a file is hidden by its name or, on Windows, by its attribute."""
-    if path.name.startswith((".", "~$")):
+    if path.name.startswith(_HIDDEN_STARTS):
         return True
     try:
         attributes = getattr(path.lstat(), "st_file_attributes", 0)

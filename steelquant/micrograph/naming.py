@@ -24,7 +24,9 @@ GRAINS_MARK = "steelquant grain labels 1"
 OVERLAY_ENDING = ".overlay.png"
 PROBABILITY_ENDING = ".probability.tif"
 
-_SNIFFED_BYTES = 4096
+SNIFFED_BYTES = 4096
+"""The description of every result stands within so many first bytes of its file."""
+
 _NATURAL = natsort_keygen(alg=ns.IGNORECASE)
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\.|$)")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
@@ -45,9 +47,14 @@ def is_own_output(path: Path) -> bool:
         if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
             return False
         with path.open("rb") as stream:
-            start = stream.read(_SNIFFED_BYTES)
+            start = stream.read(SNIFFED_BYTES)
     except OSError:
         return False
+    return holds_own_mark(start)
+
+
+def holds_own_mark(start: bytes) -> bool:
+    """Tell by the first bytes of a file whether it is a result of steelquant's."""
     return any(mark.encode() in start for mark in (MASK_MARK, PROBABILITY_MARK, GRAINS_MARK))
 
 

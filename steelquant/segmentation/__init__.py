@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from steelquant.locations import located
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.segmentation.ledger import Progress
 from steelquant.segmentation.results import FieldResult, SegmentationInterrupted, SegmentationRun
@@ -30,6 +31,7 @@ def segment(
     ensemble: Sequence[str] = (),
     symmetries: bool = False,
     overwrite: bool = False,
+    scheduler: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> SegmentationRun:
     """Segment micrographs into label masks.
@@ -73,6 +75,9 @@ def segment(
         Whether each network sees every tile in its eight orientations, for the mean of all.
     overwrite
         Whether to do everything anew.
+    scheduler
+        Address of a Dask scheduler whose workers do the fields, such as ``tls://host:8786``. Inputs and
+        output lie on storage that they share, or are URLs that fsspec knows, such as ``s3://bucket/folder``.
     progress
         Called for each finished field, from one thread at a time.
 
@@ -102,9 +107,9 @@ def segment(
     from steelquant.segmentation.run import carry_out
 
     options = SegmentOptions(
-        inputs=tuple(Path(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs)),
+        inputs=tuple(located(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs)),
         model=model,
-        output=Path(output),
+        output=located(output),
         weights=None if weights is None else Path(weights),
         device=device,
         engine=engine,
@@ -118,6 +123,12 @@ def segment(
         ensemble=tuple(ensemble),
         symmetries=symmetries,
         overwrite=overwrite,
+        scheduler=scheduler,
     )
     job = prepare(options)
-    return carry_out(job, Pipeline(job), progress)
+    if scheduler is None:
+        return carry_out(job, Pipeline(job), progress)
+    from steelquant.segmentation.cluster import Cluster
+
+    with Cluster(job, scheduler) as cluster:
+        return carry_out(job, cluster, progress)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from steelquant.errors import FileError, UsageError
-from steelquant.locations import is_url, spelled
+from steelquant.errors import FileError
+from steelquant.locations import is_url
 from steelquant.micrograph.files import TEMPORARY_PREFIX, reason, sha256_of, write_bytes
 from steelquant.segmentation.lock import folder_lock
+from steelquant.segmentation.urls import open_url, storage_errors
 
 RECORD_NAME = "segmentation.json"
 
@@ -149,7 +149,7 @@ class RemoteFolder:
 
     def make(self) -> None:
         """Make the folder, where the storage knows folders."""
-        with self._errors(""):
+        with storage_errors(self.path):
             self._files.makedirs(self._root, exist_ok=True)
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
@@ -161,64 +161,39 @@ class RemoteFolder:
 
     def read(self, name: str) -> bytes | None:
         """Return a file's content, None where there is none."""
-        with self._errors(name):
+        with storage_errors(self.path / name):
             place = self._at(name)
             return bytes(self._files.cat_file(place)) if self._files.exists(place) else None
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
-        with self._errors(name):
+        with storage_errors(self.path / name):
             self._files.pipe_file(self._at(name), content)
 
     def is_taken(self, name: str) -> bool:
         """Tell whether anything has this name."""
-        with self._errors(name):
+        with storage_errors(self.path / name):
             return bool(self._files.exists(self._at(name)))
 
     def is_file(self, name: str) -> bool:
         """Tell whether there is a file of this name."""
-        with self._errors(name):
+        with storage_errors(self.path / name):
             return bool(self._files.isfile(self._at(name)))
 
     def sha256(self, name: str) -> str:
         """Return the hash of a file's bytes."""
-        with self._errors(name), self._files.open(self._at(name), "rb") as stream:
+        with storage_errors(self.path / name), self._files.open(self._at(name), "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def remove(self, name: str) -> None:
         """Remove a file."""
-        with self._errors(name):
+        with storage_errors(self.path / name):
             self._files.rm_file(self._at(name))
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    @contextlib.contextmanager
-    def _errors(self, name: str) -> Iterator[None]:
-        """Turn the errors of any storage into a `FileError`."""
-        try:
-            yield
-        except Exception as error:
-            raise FileError(self.path / name, f"the storage answers: {error}") from error
-
 
 def output_folder(path: Path) -> OutputFolder:
     """Return the folder behind a path or a URL."""
     return RemoteFolder(path) if is_url(path) else LocalFolder(path)
-
-
-def open_url(path: Path) -> tuple[Any, str]:
-    """Return fsspec's file system for a URL, and the path in it.
-
-    Raises
-    ------
-    UsageError
-        If fsspec, or what it needs for this kind of storage, is not installed.
-    """
-    try:
-        from fsspec.core import url_to_fs
-
-        files, root = url_to_fs(spelled(path))
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"{spelled(path)}: {error}") from error
-    return files, root.rstrip("/")

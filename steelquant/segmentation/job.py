@@ -8,6 +8,7 @@ from typing import Any
 
 from steelquant import __version__
 from steelquant.errors import FileError, UsageError
+from steelquant.locations import is_url
 from steelquant.micrograph.discovery import find_micrographs, output_names
 from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.files import sha256_of
@@ -17,6 +18,7 @@ from steelquant.networks.weights import WeightsMetadata, find_weights, read_meta
 from steelquant.segmentation.options import DEFAULT_MODEL, SegmentOptions
 from steelquant.segmentation.record import FORMAT, fingerprint
 from steelquant.segmentation.results import FieldResult
+from steelquant.segmentation.urls import list_micrographs
 
 
 @dataclass(frozen=True)
@@ -117,19 +119,33 @@ def _weight_file(options: SegmentOptions, model: str | None) -> WeightFile:
 
 def _fields(options: SegmentOptions, run: str) -> tuple[FieldResult, ...]:
     """List the fields: every page of every file; a file that cannot be opened fails when it is read."""
-    pages: list[tuple[Path, int, int]] = []
     inputs = [_images_of(path) for path in options.inputs]
-    for path in find_micrographs(inputs, recursive=options.recursive):
-        try:
-            count = page_count(path)
-        except FileError:
-            count = 1
-        pages += [(path, page, count) for page in range(count)]
-    names = output_names(pages, [path for path in inputs if path.is_dir()])
+    local = [path for path in inputs if not is_url(path)]
+    found = find_micrographs(local, recursive=options.recursive) if local else []
+    files = [(path, _page_count(path)) for path in found]
+    for url in filter(is_url, inputs):
+        files += list_micrographs(url, recursive=options.recursive)
+    pages = [(path, page, count) for path, count in dict(files).items() for page in range(count)]
+    names = output_names(pages, [path for path in inputs if is_url(path) or path.is_dir()])
     return tuple(
-        FieldResult(name=name, status="failed", error=None, path=path.absolute(), page=page, run=run)
+        FieldResult(
+            name=name,
+            status="failed",
+            error=None,
+            path=path if is_url(path) else path.absolute(),
+            page=page,
+            run=run,
+        )
         for name, (path, page, _) in zip(names, pages, strict=True)
     )
+
+
+def _page_count(path: Path) -> int:
+    """Count the fields of a file; one that cannot be opened fails when it is read."""
+    try:
+        return page_count(path)
+    except FileError:
+        return 1
 
 
 def _images_of(path: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steelquant.errors import FileError, UsageError
+from steelquant.locations import is_url, spelled
 from steelquant.micrograph.calibration import calibrate
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.micrograph.files import reason, sha256_of
@@ -37,6 +38,7 @@ class SegmentOptions:
     ensemble: tuple[str, ...]
     symmetries: bool
     overwrite: bool
+    scheduler: str | None
 
     def __post_init__(self) -> None:
         """Refuse what no run could do.
@@ -57,6 +59,9 @@ class SegmentOptions:
             raise UsageError(
                 f"--overlap is auto or a fraction of a tile from 0 to {MAX_OVERLAP}, not {self.overlap:g}"
             )
+        for path in (*self.inputs, self.output):
+            if self.scheduler is None and is_url(path):
+                raise UsageError(f"{spelled(path)}: only workers of a cluster read URLs; add --scheduler")
         if self.ensemble and self.model is not None:
             raise UsageError("--model and --ensemble exclude each other; name every network after --ensemble")
         if len(set(self.ensemble)) != len(self.ensemble):
@@ -97,8 +102,8 @@ class SegmentOptions:
                 for key, value in asdict(self).items()
                 if key not in ("inputs", "exclusion", "symmetries")
             },
-            "inputs": [str(path) for path in self.inputs],
-            "output": str(self.output),
+            "inputs": [spelled(path) for path in self.inputs],
+            "output": spelled(self.output),
             "weights": str(self.weights) if self.weights else None,
             "tile": self.tile or "auto",
             "overlap": "auto" if self.overlap is None else self.overlap,

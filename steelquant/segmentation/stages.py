@@ -21,6 +21,7 @@ from steelquant.segmentation.look import Look, look_at
 from steelquant.segmentation.predict import Prediction
 from steelquant.segmentation.record import Record
 from steelquant.segmentation.results import FieldResult
+from steelquant.segmentation.urls import sha256_at
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def find_done(job: Job, record: Record, field: FieldResult) -> FieldResult | Non
     if not record.is_known(field.name):
         return None
     options = job.options
-    field = replace(field, sha256=sha256_of(field.path))
+    field = replace(field, sha256=sha256_at(field.path))
     done = None if options.overwrite else record.find_done(field, probability=options.probabilities)
     if done is None:
         record.refuse_loss(field, job.files(field), overwrite=options.overwrite)

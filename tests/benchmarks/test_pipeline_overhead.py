@@ -122,6 +122,7 @@ def _options(folder: Path, weights: Path, output: Path) -> SegmentOptions:
         ensemble=(),
         symmetries=False,
         overwrite=True,
+        scheduler=None,
     )
 
 
