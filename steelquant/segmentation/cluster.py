@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.util
 import ipaddress
+import logging
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
@@ -87,8 +88,10 @@ class Cluster:
                 f"the way to {self._address} is not encrypted, and whoever reaches that scheduler can run "
                 "programs on its workers; use tls:// with the certificates of Dask's configuration"
             )
+        distributed = _distributed()
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is wrong is told here
         try:
-            self._client = _distributed().Client(self._address, timeout=_CONNECT_S)
+            self._client = distributed.Client(self._address, timeout=_CONNECT_S)
         except Exception as error:  # Dask answers with errors of many kinds
             raise self._wrong(error) from error
         try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-import cloudpickle
 import conftest
 import cv2
 import numpy as np
@@ -21,10 +22,13 @@ from typer.testing import CliRunner
 from steelquant.cli import app
 from steelquant.errors import FileError, UsageError
 from steelquant.locations import is_url, spelled
-from steelquant.segmentation import SegmentationInterrupted, cluster, cluster_worker, pipeline, segment
+from steelquant.segmentation import SegmentationInterrupted, cluster, pipeline, segment
 from steelquant.segmentation.cluster import is_open_to_others
 
 distributed = pytest.importorskip("distributed")
+cloudpickle = pytest.importorskip("cloudpickle")
+dask = pytest.importorskip("dask")
+cluster_worker = pytest.importorskip("steelquant.segmentation.cluster_worker")
 
 NAMES = ["field_2", "field_9", "field_10"]
 
@@ -34,7 +38,7 @@ def scheduler():
     """A scheduler and a worker of two threads in this process; no ports, no processes."""
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
         ) as local,
     ):
         yield local.scheduler_address
@@ -183,7 +187,7 @@ def test_an_earlier_output_folder_of_a_worker_is_not_taken_for_that_of_the_run(t
 def test_without_dask_or_workers_one_line_says_so(micrographs, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
     command = ["segment", str(micrographs), "--weights", str(weights), "--output", str(tmp_path / "out")]
-    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty:
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty:
         result = CliRunner().invoke(app, [*command, "--scheduler", empty.scheduler_address])
     assert result.exit_code == 2
     assert "it has no workers; start some: dask worker inproc://" in result.stderr.replace("\n", " ")
@@ -243,6 +247,31 @@ def test_unencrypted_ways_to_other_machines_are_warned_of():
     assert is_open_to_others("tcp://no-such-host.invalid:8786")
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate with openssl")
+def test_certificates_of_dasks_configuration_open_an_encrypted_way(
+    threshold_run, micrographs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cluster, "_CONNECT_S", 3)
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=steel"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    tls = {"distributed.comm.tls.ca-file": certificate}
+    for role in ("client", "scheduler", "worker"):
+        tls |= {f"distributed.comm.tls.{role}.cert": certificate, f"distributed.comm.tls.{role}.key": key}
+    options = {"n_workers": 1, "processes": False, "protocol": "tls", "dashboard_address": ":0"}
+    with (
+        dask.config.set(tls),
+        distributed.LocalCluster(**options, security=distributed.Security()) as local,
+    ):
+        address = local.scheduler_address
+        assert address.startswith("tls://")
+        run = threshold_run(micrographs, output=tmp_path / "out", scheduler=address)
+        assert not run.failed
+        assert not run.warnings
+        with dask.config.set(dict.fromkeys(tls)), pytest.raises(UsageError, match=r"--scheduler tls://.*TLS"):
+            threshold_run(micrographs, output=tmp_path / "other", scheduler=address)
+
+
 @pytest.mark.parametrize(
     ("text", "url"),
     [
@@ -256,6 +285,13 @@ def test_unencrypted_ways_to_other_machines_are_warned_of():
 def test_urls_survive_as_paths(text, url):
     assert is_url(Path(text)) == url
     assert spelled(Path(text)) == text
+
+
+def test_file_urls_are_paths(threshold_run, micrographs, tmp_path):
+    run = threshold_run(micrographs.as_uri(), output=(tmp_path / "out").as_uri())
+    assert not run.failed
+    assert run.output == tmp_path / "out"
+    assert run.fields[0].path == micrographs / "field_2.tif"
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -304,7 +340,7 @@ def test_a_worker_that_is_killed_loses_nothing(threshold_run, weights, texture, 
     home = threshold_run(folder, output=tmp_path / "home")
     killed = []
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local,
         distributed.Client(local) as client,
     ):
         client.register_plugin(SlowNetwork())
