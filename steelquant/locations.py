@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.request import url2pathname
 
 _URL = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+):/+")
 """A scheme of two or more letters; one letter is a drive of Windows."""
+
+_FILE = re.compile(r"^(file|local):/+", re.IGNORECASE)
 
 
 def is_url(path: Path | str) -> bool:
@@ -29,6 +32,19 @@ def spelled(path: Path | str) -> str:
     's3://bucket/a.tif'
     """
     return _URL.sub(r"\1://", _text(path)) if is_url(path) else str(path)
+
+
+def located(path: Path | str) -> Path:
+    """Return what a user wrote as a path; a ``file://`` URL as the path that it stands for.
+
+    Examples
+    --------
+    >>> located("file:///data/a%20b.tif").as_posix(), spelled(located("s3://bucket/a.tif"))
+    ('/data/a b.tif', 's3://bucket/a.tif')
+    """
+    if (match := _FILE.match(_text(path))) is None:
+        return Path(path)
+    return Path(url2pathname("/" + _text(path)[match.end() :]))
 
 
 def _text(path: Path | str) -> str:

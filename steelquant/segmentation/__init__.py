@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from steelquant.locations import located
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.segmentation.ledger import Progress
 from steelquant.segmentation.results import FieldResult, SegmentationInterrupted, SegmentationRun
@@ -108,9 +109,9 @@ def segment(
     from steelquant.segmentation.run import carry_out
 
     options = SegmentOptions(
-        inputs=tuple(Path(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs)),
+        inputs=tuple(located(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs)),
         model=model,
-        output=Path(output),
+        output=located(output),
         weights=None if weights is None else Path(weights),
         device=device,
         engine=engine,

@@ -10,11 +10,13 @@ import contextlib
 import importlib
 import importlib.util
 import ipaddress
+import logging
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,9 +28,14 @@ from steelquant.segmentation.ledger import Ledger
 from steelquant.segmentation.results import FieldResult
 from steelquant.segmentation.stages import claim_files, find_done
 
-_CONNECT_S = 20
+_CONNECT_S = 10
+"""How long the scheduler may take to answer, and then its first worker to be there."""
+
 _CHECKERS = 4
 """Threads that look whether fields of an earlier run still stand."""
+
+_IN_WORK_PER_THREAD = 3
+"""Fields that are sent ahead for each thread of the workers, so that none waits for its next one."""
 
 
 class Cluster:
@@ -67,32 +74,44 @@ class Cluster:
         Raises
         ------
         UsageError
-            If Dask is not installed, the scheduler does not answer, or a worker has another steelquant.
+            If Dask is not installed, the scheduler does not answer, it has no worker, or a worker has another
+            steelquant or none.
         """
         if self._client is not None:
             return
         if importlib.util.find_spec("distributed") is None:
             raise UsageError("--scheduler needs Dask; python -m pip install 'steelquant[cluster]'")
-        from steelquant.segmentation.cluster_worker import installed_version
+        from steelquant.segmentation.cluster_worker import installed_version, refuse_other_version
 
         if is_open_to_others(self._address):
             self.warnings.append(
                 f"the way to {self._address} is not encrypted, and whoever reaches that scheduler can run "
                 "programs on its workers; use tls:// with the certificates of Dask's configuration"
             )
+        distributed = _distributed()
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is wrong is told here
         try:
-            self._client = _distributed().Client(self._address, timeout=_CONNECT_S)
+            self._client = distributed.Client(self._address, timeout=_CONNECT_S)
+        except Exception as error:  # Dask answers with errors of many kinds
+            raise self._wrong(error) from error
+        try:
+            self._client.wait_for_workers(1, timeout=_CONNECT_S)
+        except TimeoutError:
+            start = f"dask worker {self._address}"
+            raise UsageError(f"--scheduler {self._address}: it has no workers; start some: {start}") from None
+        try:
             versions = self._client.run(installed_version)
-        except Exception as error:  # Dask answers with errors of many kinds, and those of its workers
-            reason = str(error).strip().splitlines()
-            raise UsageError(
-                f"--scheduler {self._address}: {reason[0] if reason else type(error).__name__}"
-            ) from error
+        except ModuleNotFoundError as error:
+            problem = f"a worker lacks {error.name}; install steelquant {__version__} there"
+            raise UsageError(f"--scheduler {self._address}: {problem}") from error
+        except Exception as error:  # those of the workers too
+            raise self._wrong(error) from error
         for worker, version in versions.items():
-            if version != __version__:
-                raise UsageError(
-                    f"the worker {worker} has steelquant {version}, this is {__version__}; install the same"
-                )
+            refuse_other_version(worker, version, __version__)
+
+    def _wrong(self, error: Exception) -> UsageError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return UsageError(f"--scheduler {self._address}: {reason}")
 
     def work(self, ledger: Ledger, fields: Sequence[FieldResult]) -> bool:
         """Do the fields; return whether Ctrl-C ended it.
@@ -109,23 +128,33 @@ class Cluster:
         self.make_ready()
         pending: dict[Any, FieldResult] = {}
         interrupted = False
+        finished = _distributed().as_completed(loop=self._client.loop)
         try:
             weights = tuple(member.path.read_bytes() for member in self._job.weights)
-            self._client.register_plugin(Segmenting(self._name, _with_full_paths(self._job), weights))
-            for field in self._unfinished(ledger, fields):
-                pending[self._client.submit(segment_field, self._name, field, pure=False)] = field
-            for future in _distributed().as_completed(list(pending)):
+            self._client.register_plugin(Segmenting(self._name, _sendable(self._job), weights))
+            waiting = self._unfinished(ledger, fields)
+            while not ledger.stop.is_set():
+                for field in islice(waiting, max(0, self._in_work() - len(pending))):
+                    future = self._client.submit(segment_field, self._name, field, pure=False)
+                    pending[future] = field
+                    finished.add(future)
+                if not pending:
+                    break
+                future = next(finished)
                 self._take_up(ledger, future, pending[future])
                 del pending[future]
-                if ledger.stop.is_set():
-                    break
         except KeyboardInterrupt:
             interrupted = True
         finally:
             with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to take back
                 self._client.cancel(list(pending))
                 self._client.unregister_worker_plugin(self._name)
+            ledger.record.folder.remove_leftovers()  # of workers that died
         return interrupted
+
+    def _in_work(self) -> int:
+        """Return how many fields to keep with the workers that are there now."""
+        return _IN_WORK_PER_THREAD * max(1, sum(self._client.nthreads().values()))
 
     def _unfinished(self, ledger: Ledger, fields: Sequence[FieldResult]) -> Iterator[FieldResult]:
         """Yield the fields to be done, those of an earlier run that stand taken up."""
@@ -142,9 +171,16 @@ class Cluster:
                     ledger.fail(field, found)
                 elif found is not None:
                     ledger.finish(found)
-                else:
-                    claim_files(ledger.record, field)
+                elif self._claim(ledger, field):
                     yield field
+
+    def _claim(self, ledger: Ledger, field: FieldResult) -> bool:
+        try:
+            claim_files(ledger.record, field)
+        except FileError as error:
+            ledger.give_up(field, error)
+            return False
+        return True
 
     def _take_up(self, ledger: Ledger, future: Any, field: FieldResult) -> None:
         """Tell the ledger what became of a field."""
@@ -191,25 +227,20 @@ def is_open_to_others(address: str) -> bool:
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     if parts.scheme not in ("tcp", "ws"):
         return False
-    found = _addresses(parts.hostname or "")
-    own = _addresses(socket.gethostname())
-    return not found or not all(ipaddress.ip_address(place).is_loopback or place in own for place in found)
-
-
-def _addresses(host: str) -> set[str]:
-    """Return the addresses behind a name; none if nobody knows it."""
+    host = parts.hostname or "localhost"
     try:
-        return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
     except OSError:
-        return set()
+        return True
+    return not all(ipaddress.ip_address(place).is_loopback for place in found)
 
 
-def _with_full_paths(job: Job) -> Job:
-    """Return a job whose paths mean the same in any working folder."""
+def _sendable(job: Job) -> Job:
+    """Return a job without its fields, whose paths mean the same in any working folder."""
     options = job.options
     if not is_url(options.output):
         options = replace(options, output=options.output.absolute())
     if options.exclusion is not None and options.exclusion.mask is not None:
         mask = options.exclusion.mask.absolute()
         options = replace(options, exclusion=replace(options.exclusion, mask=mask))
-    return replace(job, options=options)
+    return replace(job, options=options, fields=())

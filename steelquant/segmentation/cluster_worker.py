@@ -15,6 +15,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from steelquant import __version__
 from steelquant.errors import FileError, UsageError
 from steelquant.locations import is_url
+from steelquant.micrograph.files import reason
 from steelquant.micrograph.mosaic import Mosaic
 from steelquant.segmentation.device import resolve_device
 from steelquant.segmentation.folder import RECORD_NAME
@@ -26,6 +27,8 @@ from steelquant.segmentation.remote import at_hand
 from steelquant.segmentation.results import FieldResult
 from steelquant.segmentation.stages import ReadField, no_memory, read_field, write_field
 from steelquant.segmentation.streaming import segment_mosaic
+
+_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Segmenting(WorkerPlugin):
         self.name = name
         self._job = job
         self._weights = weights
+        self._version = __version__
 
     def setup(self, worker: Worker) -> None:
         """Take the weights; the network is loaded with the first field."""
@@ -80,9 +84,12 @@ class Segmenting(WorkerPlugin):
         self._stack = contextlib.ExitStack()
         self._predictor: Predictor | None = None
         self._warnings: list[str] = []
+        self._address = worker.address
+        self._is_checked = self._is_over = False
 
     def teardown(self, worker: Worker) -> None:
-        """Let go of network and GPU."""
+        """Let go of network and GPU; a field in work is given up before it is written."""
+        self._is_over = True
         self._predictor = None
         self._stack.close()
 
@@ -92,14 +99,10 @@ class Segmenting(WorkerPlugin):
         Raises
         ------
         UsageError
-            If no worker could do any field: the output folder or the device is not there.
+            If this worker can do no field: it has another steelquant, or lacks the device, the output folder
+            or the folder of the field.
         """
-        output = self._job.options.output
-        if not is_url(output) and not (output / RECORD_NAME).is_file():
-            raise UsageError(
-                f"{output} is not there on the worker {get_worker().address}; "
-                "--output must be a folder that all workers share, or a URL"
-            )
+        self._check(field)
         seconds: dict[str, float] = {}
         error: FileError | None = None
         result = field
@@ -114,6 +117,9 @@ class Segmenting(WorkerPlugin):
             error = problem
         except MemoryError as problem:
             error = no_memory(field, problem)
+        except OSError as problem:  # of the worker's own temporary folder
+            error = FileError(field.path, f"cannot be done on the worker {self._address}: {reason(problem)}")
+            error.__cause__ = problem
         cause = error.__cause__ if error is not None else None
         return Outcome(
             field=replace(result, path=field.path),
@@ -124,13 +130,37 @@ class Segmenting(WorkerPlugin):
             warnings=tuple(self._warnings),
         )
 
+    def _check(self, field: FieldResult) -> None:
+        """Raise UsageError where this worker can do no field; its steelquant and the output but once."""
+        if not is_url(field.path) and not field.path.parent.is_dir():
+            raise UsageError(
+                f"{field.path.parent} is not there on the worker {self._address}; "
+                "inputs must lie in a folder that all workers share, or be URLs"
+            )
+        if self._is_checked:
+            return
+        refuse_other_version(self._address, __version__, self._version)
+        output = self._job.options.output
+        if not is_url(output) and not _holds_run(output / RECORD_NAME, self._job.run):
+            raise UsageError(
+                f"{output} is not there on the worker {self._address}; "
+                "--output must be a folder that all workers share, or a URL"
+            )
+        self._is_checked = True
+
+    def _go_on(self, field: FieldResult) -> None:
+        if self._is_over:
+            raise FileError(field.path, "was given up with the run")
+
     def _predict_and_write(self, job: Job, read: ReadField, seconds: dict[str, float]) -> FieldResult:
         content = read.content
         with self._lock:
             predictor = self._load()
             start, network_before = time.perf_counter(), predictor.network_seconds
             if isinstance(content, Mosaic):
-                result = segment_mosaic(job, read.field, content, predictor, lambda _: None)
+                result = segment_mosaic(
+                    job, read.field, content, predictor, lambda _: self._go_on(read.field)
+                )
             else:
                 prediction = predictor.predict(
                     content.pixels, content.excluded, probabilities=job.options.probabilities
@@ -138,6 +168,7 @@ class Segmenting(WorkerPlugin):
             seconds["network"] = predictor.network_seconds - network_before
             seconds["blend"] = time.perf_counter() - start - seconds["network"]
         if not isinstance(content, Mosaic):
+            self._go_on(read.field)
             start = time.perf_counter()
             result = write_field(job, read.field, content, prediction)
             seconds["write"] = time.perf_counter() - start
@@ -162,6 +193,21 @@ def segment_field(name: str, field: FieldResult) -> Outcome:
     plugin = get_worker().plugins[name]
     assert isinstance(plugin, Segmenting)
     return plugin.segment(field)
+
+
+def _holds_run(record: Path, run: str) -> bool:
+    """Tell whether the record of an output folder is that of a run, which stands in its first lines."""
+    try:
+        with record.open("rb") as stream:
+            return f'"run": "{run}"'.encode() in stream.read(_HEAD_BYTES)
+    except OSError:
+        return False
+
+
+def refuse_other_version(worker: str, version: str, wanted: str) -> None:
+    """Raise UsageError where a worker would make other masks than this program."""
+    if version != wanted:
+        raise UsageError(f"the worker {worker} has steelquant {version}, this is {wanted}; install the same")
 
 
 def installed_version() -> str:
@@ -191,7 +237,7 @@ def own_gpu(device: str, stack: contextlib.ExitStack) -> str:
         mark = getattr(properties, "uuid", index)
         folder = Path(tempfile.gettempdir()) / f"steelquant-gpu-{mark}"
         folder.mkdir(exist_ok=True)
-        with contextlib.suppress(UsageError):
+        with contextlib.suppress(UsageError, FileError):  # another worker's, or another user's
             stack.enter_context(folder_lock(folder))
             return f"cuda:{index}"
     return resolved

@@ -64,7 +64,7 @@ class Record:
 
     def __init__(self, folder: OutputFolder) -> None:
         self.path = folder.path / RECORD_NAME
-        self._folder = folder
+        self.folder = folder
         self._header: dict[str, Any] = {}
         self._earlier_runs: list[dict[str, Any]] = []
         self._results: dict[str, FieldResult] = {}
@@ -105,9 +105,9 @@ class Record:
     def refuse_foreign(self, files: list[str]) -> None:
         """Raise FileError where a file is there that this command did not write."""
         for file in files:
-            if self._folder.is_taken(file):
+            if self.folder.is_taken(file):
                 raise FileError(
-                    self._folder.path / file,
+                    self.folder.path / file,
                     "is there already and not from this command; move it or choose another --output",
                 )
 
@@ -129,7 +129,7 @@ class Record:
         self.refuse_foreign([file for file in files if file not in known.files()])
         if overwrite:
             return
-        mask = spelled(self._folder.path / known.mask)
+        mask = spelled(self.folder.path / known.mask)
         if (known.path, known.page) != (wanted.path, wanted.page) and known.sha256 != wanted.sha256:
             raise FileError(
                 wanted.path,
@@ -155,7 +155,7 @@ class Record:
             return None
         if probability and known.probability_sha256 is None:
             return None
-        if not all(self._folder.is_file(file) for file in known.files()):
+        if not all(self.folder.is_file(file) for file in known.files()):
             return None
         notes = [note for note in known.warnings if note != _KEPT_NOTE and not note.startswith(_LATER_NOTE)]
         if self._is_changed(known):
@@ -165,7 +165,7 @@ class Record:
         return replace(known, path=wanted.path, warnings=tuple(notes), is_kept=True)
 
     def _is_changed(self, known: FieldResult) -> bool:
-        return self._folder.is_file(known.mask) and self._folder.sha256(known.mask) != known.mask_sha256
+        return self.folder.is_file(known.mask) and self.folder.sha256(known.mask) != known.mask_sha256
 
     def plan(self, names: list[str]) -> None:
         """Say that the files of these fields are about to be written."""
@@ -201,8 +201,8 @@ class Record:
         if known is None or known.probability_sha256 is None:
             return
         name = known.probability
-        if self._folder.is_file(name) and self._folder.sha256(name) == known.probability_sha256:
-            self._folder.remove(name)
+        if self.folder.is_file(name) and self.folder.sha256(name) == known.probability_sha256:
+            self.folder.remove(name)
 
     def close(self, finished_utc: str, engine: dict[str, Any] | None) -> None:
         """Write the record for the last time in a run; ``engine`` says what predicted, if anything did."""
@@ -220,7 +220,7 @@ class Record:
         start = time.monotonic()
         if not force and (start - self._saved_at) * _SAVE_SHARE < self._saving_s:
             return
-        self._folder.write(RECORD_NAME, self._text().encode("utf-8", "backslashreplace"))
+        self.folder.write(RECORD_NAME, self._text().encode("utf-8", "backslashreplace"))
         self._saved_at = time.monotonic()
         self._saving_s = self._saved_at - start
 
@@ -234,7 +234,7 @@ class Record:
         return f'{head},\n  "fields": [\n' + ",\n".join(self._texts[name] for name in ordered) + "\n  ]\n}\n"
 
     def _read(self) -> None:
-        stored = self._folder.read(RECORD_NAME)
+        stored = self.folder.read(RECORD_NAME)
         if stored is None:
             return
         try:

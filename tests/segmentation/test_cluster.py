@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-import cloudpickle
 import conftest
 import cv2
 import numpy as np
@@ -21,10 +22,13 @@ from typer.testing import CliRunner
 from steelquant.cli import app
 from steelquant.errors import FileError, UsageError
 from steelquant.locations import is_url, spelled
-from steelquant.segmentation import SegmentationInterrupted, cluster_worker, pipeline, segment
+from steelquant.segmentation import SegmentationInterrupted, cluster, pipeline, segment
 from steelquant.segmentation.cluster import is_open_to_others
 
 distributed = pytest.importorskip("distributed")
+cloudpickle = pytest.importorskip("cloudpickle")
+dask = pytest.importorskip("dask")
+cluster_worker = pytest.importorskip("steelquant.segmentation.cluster_worker")
 
 NAMES = ["field_2", "field_9", "field_10"]
 
@@ -34,10 +38,10 @@ def scheduler():
     """A scheduler and a worker of two threads in this process; no ports, no processes."""
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-        ) as cluster,
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+        ) as local,
     ):
-        yield cluster.scheduler_address
+        yield local.scheduler_address
 
 
 def _files(output: Path) -> dict[str, bytes]:
@@ -93,7 +97,7 @@ def test_what_is_done_is_kept_and_what_failed_is_told(
         ("failed", False),
         ("failed", False),
     ]
-    assert "holds no picture" in run.fields[1].error
+    assert run.fields[1].error == "holds no picture"
     assert "not from this command" in run.fields[2].error
     assert len(engine.shapes) == calls
     home = threshold_run(micrographs, output=out)
@@ -139,8 +143,7 @@ def test_urls_go_in_and_come_out(threshold_run, engine, micrographs, tmp_path, s
         threshold_run("memory://steel/out", **options)
     store.pipe_file("/steel/in/field_9.tif", b"II*\0 spoilt")
     failed = threshold_run("memory://steel/in/field_9.tif", output="memory://steel/new", scheduler=scheduler)
-    assert "holds no picture" in failed.fields[0].error
-    assert "/tmp" not in failed.fields[0].error
+    assert failed.fields[0].error == "holds no picture"
     with pytest.raises(UsageError, match="memory://steel/in: only workers of a cluster read URLs"):
         threshold_run("memory://steel/in")
 
@@ -151,6 +154,48 @@ def test_a_worker_that_does_not_see_the_output_folder_ends_the_run(
     monkeypatch.setattr(cluster_worker, "RECORD_NAME", "elsewhere")
     with pytest.raises(UsageError, match="must be a folder that all workers share"):
         threshold_run(micrographs, output=tmp_path / "out", scheduler=scheduler)
+
+
+def test_a_worker_that_does_not_see_the_fields_ends_the_run(
+    threshold_run, micrographs, tmp_path, scheduler, monkeypatch
+):
+    """The folder is gone when the worker looks, as if it lay on the other machine only."""
+    away = tmp_path / "away"
+    check = cluster_worker.Segmenting._check
+
+    def hide(plugin, field):
+        if micrographs.exists():
+            micrographs.rename(away)
+        check(plugin, field)
+
+    monkeypatch.setattr(cluster_worker.Segmenting, "_check", hide)
+    with pytest.raises(UsageError, match="is not there on the worker inproc://") as caught:
+        threshold_run(micrographs, output=tmp_path / "out", scheduler=scheduler)
+    assert str(caught.value).startswith(str(micrographs))
+    monkeypatch.undo()
+    away.rename(micrographs)
+
+
+def test_an_earlier_output_folder_of_a_worker_is_not_taken_for_that_of_the_run(tmp_path):
+    record = tmp_path / "segmentation.json"
+    assert not cluster_worker._holds_run(record, "0123456789abcdef")
+    record.write_text('{\n  "format": "steelquant segmentation 1",\n  "run": "fedcba9876543210",\n')
+    assert not cluster_worker._holds_run(record, "0123456789abcdef")
+    assert cluster_worker._holds_run(record, "fedcba9876543210")
+
+
+def test_without_dask_or_workers_one_line_says_so(micrographs, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
+    command = ["segment", str(micrographs), "--weights", str(weights), "--output", str(tmp_path / "out")]
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty:
+        result = CliRunner().invoke(app, [*command, "--scheduler", empty.scheduler_address])
+    assert result.exit_code == 2
+    assert "it has no workers; start some: dask worker inproc://" in result.stderr.replace("\n", " ")
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda _: None)
+    result = CliRunner().invoke(app, [*command, "--scheduler", "tcp://127.0.0.1:9"])
+    assert result.exit_code == 2
+    assert "pip install 'steelquant[cluster]'" in result.stderr.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_ends_the_run(threshold_run, micrographs, tmp_path, scheduler, monkeypatch):
@@ -180,7 +225,7 @@ def test_ctrl_c_keeps_what_was_finished(threshold_run, micrographs, tmp_path, sc
 def test_no_scheduler_and_another_version_are_wrong_usage(
     threshold_run, micrographs, weights, tmp_path, scheduler, monkeypatch
 ):
-    monkeypatch.setattr("steelquant.segmentation.cluster._CONNECT_S", 0.5)
+    monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
     command = ["segment", str(micrographs), "--weights", str(weights), "--output", str(tmp_path / "out")]
     result = CliRunner().invoke(app, [*command, "--scheduler", "tcp://127.0.0.1:9"])
     assert result.exit_code == 2
@@ -195,11 +240,36 @@ def test_no_scheduler_and_another_version_are_wrong_usage(
 
 
 def test_unencrypted_ways_to_other_machines_are_warned_of():
-    own = ["tcp://127.0.0.1:8786", "localhost:8786", "tcp://[::1]:8786", "inproc://10.0.0.1/1/2"]
+    own = ["tcp://127.0.0.1:8786", "127.0.0.1:8786", "tcp://[::1]:8786", "inproc://10.0.0.1/1/2"]
     assert not any(is_open_to_others(address) for address in [*own, "tls://198.51.100.7:8786"])
     assert is_open_to_others("tcp://198.51.100.7:8786")
     assert is_open_to_others("198.51.100.7:8786")
     assert is_open_to_others("tcp://no-such-host.invalid:8786")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate with openssl")
+def test_certificates_of_dasks_configuration_open_an_encrypted_way(
+    threshold_run, micrographs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cluster, "_CONNECT_S", 3)
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=steel"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    tls = {"distributed.comm.tls.ca-file": certificate}
+    for role in ("client", "scheduler", "worker"):
+        tls |= {f"distributed.comm.tls.{role}.cert": certificate, f"distributed.comm.tls.{role}.key": key}
+    options = {"n_workers": 1, "processes": False, "protocol": "tls", "dashboard_address": ":0"}
+    with (
+        dask.config.set(tls),
+        distributed.LocalCluster(**options, security=distributed.Security()) as local,
+    ):
+        address = local.scheduler_address
+        assert address.startswith("tls://")
+        run = threshold_run(micrographs, output=tmp_path / "out", scheduler=address)
+        assert not run.failed
+        assert not run.warnings
+        with dask.config.set(dict.fromkeys(tls)), pytest.raises(UsageError, match=r"--scheduler tls://.*TLS"):
+            threshold_run(micrographs, output=tmp_path / "other", scheduler=address)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +285,13 @@ def test_unencrypted_ways_to_other_machines_are_warned_of():
 def test_urls_survive_as_paths(text, url):
     assert is_url(Path(text)) == url
     assert spelled(Path(text)) == text
+
+
+def test_file_urls_are_paths(threshold_run, micrographs, tmp_path):
+    run = threshold_run(micrographs.as_uri(), output=(tmp_path / "out").as_uri())
+    assert not run.failed
+    assert run.output == tmp_path / "out"
+    assert run.fields[0].path == micrographs / "field_2.tif"
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -263,8 +340,8 @@ def test_a_worker_that_is_killed_loses_nothing(threshold_run, weights, texture, 
     home = threshold_run(folder, output=tmp_path / "home")
     killed = []
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local,
+        distributed.Client(local) as client,
     ):
         client.register_plugin(SlowNetwork())
 
@@ -278,11 +355,12 @@ def test_a_worker_that_is_killed_loses_nothing(threshold_run, weights, texture, 
             folder,
             output=tmp_path / "away",
             weights=weights,
-            scheduler=cluster.scheduler_address,
+            scheduler=local.scheduler_address,
             progress=kill_one,
         )
     assert killed
     assert not run.failed
+    assert not list((tmp_path / "away").glob(".*"))
     assert [field.name for field in run.fields] == [field.name for field in home.fields]
     assert _files(tmp_path / "away") == _files(tmp_path / "home")
     assert _record(tmp_path / "away")["planned"] == []
