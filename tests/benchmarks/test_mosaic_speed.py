@@ -1,6 +1,6 @@
 """Very large fields: peak memory and time by area, from a BigTIFF on disk to mask and overlay on disk.
 
-``pytest -m benchmark tests/benchmarks/test_mosaic.py`` segments mosaics of 3 to 400 megapixels with the
+``pytest -m benchmark tests/benchmarks/test_mosaic_speed.py`` segments mosaics of 3 to 400 megapixels with the
 shipped network, each in a process of its own, and writes ``benchmarks/mosaic.json``. ``MOSAIC_MP=100`` leaves
 out what is larger. The mosaics are seeded synthetic fields, turned, side by side; they lie in the folder for
 temporary files of the test run, 1.2 GB for the largest.
