@@ -70,8 +70,8 @@ def change_picture(crop: Pixels, random: np.random.Generator) -> Pixels:
     if random.random() < 0.15:
         picture = _uneven_light(picture, random)
     if random.random() < 0.4:
-        contrast = np.exp(random.uniform(np.log(0.35), np.log(1.3)))
-        pivot = random.uniform(60, 220)
+        contrast = np.exp(random.uniform(np.log(0.25), np.log(1.3)))
+        pivot = random.uniform(60, 255)  # up to a faint etch beside ferrite that stays bright
         picture = (picture - pivot) * contrast + pivot
     if random.random() < 0.3:
         picture += random.uniform(-30, 30)
