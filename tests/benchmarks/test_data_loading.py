@@ -23,6 +23,7 @@ from steelquant.learning.prepare import prepare
 from steelquant.learning.protocol import protocol_for
 from steelquant.learning.synthetic import Recipe, synthesize_field
 from steelquant.micrograph.masks import write_mask
+from steelquant.networks.weights import read_metadata
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "data_loading.json"
 BATCH, INTERVAL, ROUNDS = 8, 12, 3
@@ -43,15 +44,16 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def alone(network: torch.nn.Module, task: object, iterations: int) -> float:
-    """Crops a second of the same iterations on tensors that are there already."""
+def alone(network: torch.nn.Module, task: object, iterations: int, precision: str) -> float:
+    """Crops a second of the same iterations, in the same precision, on tensors that are there already."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
     random = torch.Generator().manual_seed(0)
     crops = torch.randint(0, 256, (BATCH, 3, 224, 224), generator=random, dtype=torch.uint8)
     labels = torch.randint(0, 2, (BATCH, 224, 224), generator=random)
     start = time.perf_counter()
     for number in range(iterations):
-        loss = task.training_step((crops, labels), number)["loss"]  # type: ignore[attr-defined]
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+            loss = task.training_step((crops, labels), number)["loss"]  # type: ignore[attr-defined]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -84,16 +86,18 @@ def test_loading_does_not_starve_the_network(labelled: Path, tmp_path: Path) -> 
         iterations=2 * INTERVAL,
         seed=0,
     )
-    alone(network, task, 2)  # warms the libraries
     rates: dict[str, list[float]] = {"network alone": [], "training": []}
     for round_ in range(ROUNDS):
-        rates["network alone"].append(alone(network, task, INTERVAL))
         run = train(dataset, "mobilenetv2", protocol, output=tmp_path / str(round_), device="cpu", quiet=True)
         rates["training"].append(run.rows[-1].images_per_second)  # the loaders have started by then
+        precision = read_metadata(run.weights).training["precision"]
+        if round_ == 0:
+            alone(network, task, 2, precision)  # warms the libraries
+        rates["network alone"].append(alone(network, task, INTERVAL, precision))
 
     medians = {name: statistics.median(values) for name, values in rates.items()}
     result = {
-        "what": f"mobilenetv2, batches of {BATCH} crops of 224 px, protocol best with augmentation",
+        "what": f"mobilenetv2, {precision}, batches of {BATCH} crops of 224 px, protocol best, augmented",
         "crops_per_second": rates,
         "medians": medians,
         "ratio": medians["training"] / medians["network alone"],
