@@ -71,7 +71,8 @@ def change_picture(crop: Pixels, random: np.random.Generator) -> Pixels:
         picture = _uneven_light(picture, random)
     if random.random() < 0.4:
         contrast = np.exp(random.uniform(np.log(0.25), np.log(1.3)))
-        pivot = random.uniform(60, 255)  # up to a faint etch beside ferrite that stays bright
+        # Half of the time about the crop's own ferrite: a faint etch beside ferrite that stays as it is.
+        pivot = random.uniform(60, 255) if random.random() < 0.5 else np.percentile(picture[::4, ::4], 90)
         picture = (picture - pivot) * contrast + pivot
     if random.random() < 0.3:
         picture += random.uniform(-30, 30)
