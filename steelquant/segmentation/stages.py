@@ -52,11 +52,13 @@ def find_done(job: Job, record: Record, field: FieldResult) -> FieldResult | Non
     FileError
         If the field cannot be read, or its results must not be replaced.
     """
-    if not record.is_known(field.name):
-        return None
+    if not record.was_done(field.name):
+        return None  # its file need not be read twice
     options = job.options
-    field = replace(field, sha256=sha256_at(field.path))
-    done = None if options.overwrite else record.find_done(field, probability=options.probabilities)
+    done = None
+    if not options.overwrite:
+        field = replace(field, sha256=sha256_at(field.path))
+        done = record.find_done(field, probability=options.probabilities)
     if done is None:
         record.refuse_loss(field, job.files(field), overwrite=options.overwrite)
     return done
