@@ -45,7 +45,7 @@ def write_mask(
     *,
     pixel_size_um: float | None,
     classes: tuple[PhaseClass, ...] = STEEL_CLASSES,
-) -> None:
+) -> dict[int, int]:
     """Write a label TIFF: uint8, deflate, with a colour map, its classes and, where known, its scale.
 
     The scale stands in the resolution tags in pixels per centimetre and in an OME description in µm, so that
@@ -63,6 +63,11 @@ def write_mask(
     classes
         Names and colours of the labels; read back by `read_mask`.
 
+    Returns
+    -------
+    dict
+        The number of pixels of each label.
+
     Raises
     ------
     FileError
@@ -70,11 +75,13 @@ def write_mask(
     ValueError
         `labels` holds values that `classes` does not name.
     """
-    named = [EXCLUDED, *(item.label for item in classes)]
-    if sum(np.count_nonzero(labels == label) for label in set(named)) != labels.size:
+    named = {EXCLUDED, *(item.label for item in classes)}
+    counts = {label: int(np.count_nonzero(labels == label)) for label in named}
+    if sum(counts.values()) != labels.size:
         raise ValueError("the labels hold values that the classes do not name")
     description = _describe_mask(labels.shape, pixel_size_um, classes)
     _write(path, labels, description, pixel_size_um, photometric="palette", colormap=_colormap(classes))
+    return counts
 
 
 def mask_pyramid(

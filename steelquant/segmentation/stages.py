@@ -124,11 +124,11 @@ def write_field(job: Job, field: FieldResult, micrograph: Micrograph, prediction
     """
     folder, classes = job.options.output, job.classes
     size_um = micrograph.calibration.pixel_size_um
-    write_mask(folder / field.mask, prediction.labels, pixel_size_um=size_um, classes=classes)
+    counts_px = write_mask(folder / field.mask, prediction.labels, pixel_size_um=size_um, classes=classes)
     write_overlay(folder / field.overlay, micrograph.pixels, prediction.labels, classes)
     if prediction.probability is not None:
         write_probability(folder / field.probability, prediction.probability, pixel_size_um=size_um)
-    counts = {phase.name: int(np.count_nonzero(prediction.labels == phase.label)) for phase in classes}
+    counts = {phase.name: counts_px[phase.label] for phase in classes}
     look = look_at(micrograph.pixels, prediction.labels, job.options.scale)
     return done_result(job, field, micrograph, prediction, counts, look)
 

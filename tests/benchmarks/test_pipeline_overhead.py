@@ -62,14 +62,16 @@ class Watched:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.name, self.version, self.device = engine.name, engine.version, engine.device
-        self.answers: dict[bytes, NDArray[np.float32]] = {}
+        self.answers: dict[bytes, tuple[NDArray[np.float32], Any]] = {}
+        self.features: Any = None
         self.seconds = 0.0
 
     def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         start = time.perf_counter()
         logits = self.engine.predict(tiles)
         self.seconds += time.perf_counter() - start
-        self.answers.setdefault(_key(tiles), logits)
+        self.features = getattr(self.engine, "features", None)
+        self.answers.setdefault(_key(tiles), (logits, self.features))
         return logits
 
     def on_cpu(self) -> None:
@@ -82,9 +84,11 @@ class Remembered:
     def __init__(self, watched: Watched) -> None:
         self.name, self.version, self.device = watched.name, watched.version, watched.device
         self.answers = watched.answers
+        self.features: Any = None
 
     def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self.answers[_key(tiles)]
+        logits, self.features = self.answers[_key(tiles)]
+        return logits
 
     def on_cpu(self) -> None:
         return None
