@@ -25,7 +25,13 @@ from steelquant.networks.familiarity import TEXTURE_BANDS
 BLOCK_PX = 224
 """Edge of a block as the network sees it: the crops of the paper."""
 
-_MOST_BLOCKS_A_SIDE = 6
+_MOST_BLOCKS_A_SIDE = 4
+_MOST_FOR_SHARPNESS = 9
+"""Blocks of a field whose boundaries are measured, which takes longer than all else together.
+
+Limits are learnt from views of at most nine blocks (`steelquant.learning.familiarity`); for these nothing is
+left out, so that the limits are the same whatever a larger field is sampled by."""
+
 _LARGEST_BLOCK_PX = 896
 _LEAST_BLOCK_PX = 64
 _MOST_EXCLUDED = 0.1
@@ -180,7 +186,8 @@ def _seen(
 def _look(blocks: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Look:
     texture, colour, matrix, slopes, levels = [], [], [], [], []
     phases = _Phases()
-    for pixels, labels in blocks:
+    measured = np.linspace(0, len(blocks) - 1, min(len(blocks), _MOST_FOR_SHARPNESS)).round()
+    for place, (pixels, labels) in enumerate(blocks):
         colours = pixels.astype(np.float32)
         grey = _grey(colours)
         in_matrix = (labels == 0).astype(np.float32)
@@ -189,7 +196,7 @@ def _look(blocks: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Look
         levels.append(grey[::4, ::4].ravel())
         if cv2.countNonZero(in_matrix) >= _LEAST_SHARE * in_matrix.size:
             matrix.append(_mean(grey, in_matrix))
-        if (slope := _sharpness(grey, in_matrix, labels != EXCLUDED)) is not None:
+        if place in measured and (slope := _sharpness(grey, in_matrix, labels != EXCLUDED)) is not None:
             slopes.append(slope)
         phases.add(grey, labels)
     darkest, brightest = np.percentile(np.concatenate(levels), [2, 98])
