@@ -48,7 +48,12 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of order, augmentation and initialisation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="GPUs to train on together.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs, or processes on the CPU, that train together on a machine.")
+    ] = 1,
+    num_nodes: Annotated[
+        int, typer.Option(min=1, help="Machines that train together, each with as many --devices.")
+    ] = 1,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load crops.")] = None,
 ) -> None:
     """Train networks on a data set; writes weights, history.csv and curves.png into OUTPUT/MODEL."""
@@ -77,11 +82,13 @@ def train(
             resume=resume,
             device=device,
             devices=devices,
+            num_nodes=num_nodes,
             workers=workers,
         )
         for name in names
     ]
-    _show(runs, dataset.split)
+    if all(run.is_told_here for run in runs):
+        _show(runs, dataset.split)
 
 
 def _show(runs: list[TrainingRun], split: str) -> None:

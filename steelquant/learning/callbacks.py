@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -80,11 +81,13 @@ class Recorder(Callback):
         elapsed = time.perf_counter() - self._started
         metrics = trainer.callback_metrics
         images = self._batches * self.batch * trainer.world_size
+        own = torch.tensor([self._loss, self._accuracy], device=pl_module.device) / max(self._batches, 1)
+        loss, accuracy = trainer.strategy.reduce(own).tolist()  # the mean over processes
         row = Measurement(
             iteration=trainer.global_step,
             epoch=trainer.global_step * self.batch * trainer.world_size / self.crops,
-            training_loss=self._loss / max(self._batches, 1),
-            training_accuracy=self._accuracy / max(self._batches, 1),
+            training_loss=loss,
+            training_accuracy=accuracy,
             validation_loss=float(metrics.get("val_loss", float("nan"))),
             validation_accuracy=float(metrics.get("val_accuracy", float("nan"))),
             validation_miou=float(metrics.get("val_miou", float("nan"))),

@@ -72,8 +72,8 @@ class SegmentationTask(LightningModule):
         return self.network(image)
 
     def on_train_epoch_start(self) -> None:
-        """Draw dropout from the seed and the interval, so that a resumed run equals an undisturbed one."""
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        """Draw dropout from seed, interval and process, so that a resumed run equals an undisturbed one."""
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch + 500_009 * self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
         """Return the loss, and the pixel accuracy of the batch."""

@@ -52,12 +52,15 @@ class TrainingRun:
         The measurements, one an interval.
     protocol
         The settings it ran under.
+    is_told_here
+        Whether this is the process that writes and tells, of those that train together.
     """
 
     model: ModelInfo
     weights: Path
     rows: tuple[Measurement, ...]
     protocol: Protocol
+    is_told_here: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     devices: int = 1,
+    num_nodes: int = 1,
     workers: int | None = None,
     quiet: bool = False,
 ) -> TrainingRun:
@@ -95,6 +99,11 @@ def train(
 
     A run that was killed goes on from its last validation with ``resume`` and ends, on the CPU, with the
     same weights as an undisturbed one: what an iteration draws depends on its number and the seed alone.
+
+    Where ``devices`` on each of ``num_nodes`` machines train together, each of them takes ``protocol.batch``
+    other crops an iteration, and gradients are averaged. Lightning starts the processes of a machine;
+    machines find each other by ``MASTER_ADDR``, ``MASTER_PORT`` and ``NODE_RANK``, or by Slurm's own
+    variables, and share ``output``.
 
     Raises
     ------
@@ -113,13 +122,14 @@ def train(
     protocol = replace(protocol, batch=min(protocol.batch, len(crops)))
     accelerator, chosen = _accelerator(device, devices)
     precision = _precision(accelerator, protocol)
-    iterations = max(1, int(protocol.epochs * (len(crops) // (protocol.batch * devices) or 1)))
+    world = devices * num_nodes
+    iterations = max(1, int(protocol.epochs * (len(crops) // (protocol.batch * world) or 1)))
     plan = {
         "model": model,
         "data": dataset.sha256,
         "protocol": asdict(protocol),
         "seed": seed,
-        "devices": devices,
+        "devices": world,
         "precision": precision,
         "iterations": iterations,
         "start": {kind: str(path) if path else None for kind, path in asdict(start).items()},
@@ -150,7 +160,14 @@ def train(
         quiet=quiet,
     )
     trainer = _trainer(
-        folder, protocol, iterations, recorder, accelerator=accelerator, devices=chosen, precision=precision
+        folder,
+        protocol,
+        iterations,
+        recorder,
+        accelerator=accelerator,
+        devices=chosen,
+        num_nodes=num_nodes,
+        precision=precision,
     )
     workers = _workers(trainer) if workers is None else workers
     loaders = _loaders(dataset, store, protocol, iterations, seed, trainer, workers)
@@ -165,7 +182,7 @@ def train(
     if trainer.is_global_zero:
         write_weights(weights, task.network, _metadata(info, dataset, plan, recorder.rows, mean, std))
         record_familiarity(weights, dataset, device=device)
-    return TrainingRun(info, weights, tuple(recorder.rows), protocol)
+    return TrainingRun(info, weights, tuple(recorder.rows), protocol, trainer.is_global_zero)
 
 
 def _keep_plan(path: Path, plan: dict[str, Any], *, resuming: bool) -> None:
@@ -232,6 +249,7 @@ def _trainer(
     *,
     accelerator: str,
     devices: int | list[int],
+    num_nodes: int,
     precision: Precision,
 ) -> Trainer:
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -244,6 +262,7 @@ def _trainer(
     return Trainer(
         accelerator=accelerator,
         devices=devices,
+        num_nodes=num_nodes,
         precision=precision,
         max_epochs=-(-iterations // protocol.validate_every),
         num_sanity_val_steps=0,

@@ -63,7 +63,7 @@ def decode(path: Path, page: int = 0) -> Picture:
 
     def read(stream: BinaryIO, kind: str, size: int) -> Picture:
         if isinstance(stream, io.BytesIO):
-            sha256 = hashlib.sha256(stream.getbuffer()).hexdigest()
+            sha256 = hashlib.sha256(stream.getvalue()).hexdigest()
         else:
             status = os.fstat(stream.fileno())
             sha256 = _hash_of_stream(path, status.st_mtime_ns, status.st_size)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from steelquant.errors import FileError
 from steelquant.micrograph.calibration import GivenScale, calibrate
 from steelquant.micrograph.decoding import count_pages, decode
+from steelquant.micrograph.deflate import deflate
 from steelquant.micrograph.discovery import find_masks
 from steelquant.micrograph.documents import MALFORMED, parse_json
 from steelquant.micrograph.field import EXCLUDED, STEEL_CLASSES, Mask, PhaseClass
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _CENTIMETRE_UM = 10000.0
+_STRIP_ROWS = 256
 _PROBABILITY_FACTS = {"phase": "pearlite", "certain": 255}
 
 
@@ -43,12 +45,12 @@ def write_mask(
     *,
     pixel_size_um: float | None,
     classes: tuple[PhaseClass, ...] = STEEL_CLASSES,
-) -> None:
+) -> dict[int, int]:
     """Write a label TIFF: uint8, deflate, with a colour map, its classes and, where known, its scale.
 
     The scale stands in the resolution tags in pixels per centimetre and in an OME description in µm, so that
     Fiji, QuPath and tifffile show the same; without a scale neither states one. The same labels give the
-    same bytes.
+    same bytes on one machine.
 
     Parameters
     ----------
@@ -61,6 +63,11 @@ def write_mask(
     classes
         Names and colours of the labels; read back by `read_mask`.
 
+    Returns
+    -------
+    dict
+        The number of pixels of each label.
+
     Raises
     ------
     FileError
@@ -68,11 +75,13 @@ def write_mask(
     ValueError
         `labels` holds values that `classes` does not name.
     """
-    named = [EXCLUDED, *(item.label for item in classes)]
-    if sum(np.count_nonzero(labels == label) for label in set(named)) != labels.size:
+    named = {EXCLUDED, *(item.label for item in classes)}
+    counts = {label: int(np.count_nonzero(labels == label)) for label in named}
+    if sum(counts.values()) != labels.size:
         raise ValueError("the labels hold values that the classes do not name")
     description = _describe_mask(labels.shape, pixel_size_um, classes)
     _write(path, labels, description, pixel_size_um, photometric="palette", colormap=_colormap(classes))
+    return counts
 
 
 def mask_pyramid(
@@ -232,12 +241,18 @@ def _write(
     path: Path, samples: NDArray[np.uint8], description: bytes, pixel_size_um: float | None, **options: Any
 ) -> None:
     """Write one compressed page with its scale."""
+    if "predictor" in options:
+        samples = np.diff(samples, axis=1, prepend=np.uint8(0))
+    samples = np.ascontiguousarray(samples)
+    tops = range(0, len(samples), _STRIP_ROWS)
     with atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
-            np.ascontiguousarray(samples),
+            (deflate(samples[top : top + _STRIP_ROWS]) for top in tops),
+            shape=samples.shape,
+            dtype=samples.dtype,
             compression="zlib",
-            rowsperstrip=256,
+            rowsperstrip=_STRIP_ROWS,
             description=description,
             metadata=None,
             software="steelquant",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess  # nosec B404 # for _sysctl
 import sys
 from datetime import UTC, datetime
@@ -45,10 +46,17 @@ def versions() -> dict[str, str]:
     found = {"steelquant": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            found[name] = _version(name)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _version(name: str) -> str:
+    """Return a package's version; ``metadata.version`` would parse its whole description for it."""
+    facts = metadata.distribution(name).read_text("METADATA") or ""
+    stated = re.search(r"^Version: *(\S+)", facts, re.MULTILINE)
+    return stated[1] if stated else metadata.version(name)
 
 
 def machine() -> dict[str, Any]:

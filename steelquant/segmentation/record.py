@@ -99,8 +99,12 @@ class Record:
 
     def is_known(self, name: str) -> bool:
         """Whether the files of a field are the record's own: done, or in work when a run was killed."""
+        return name in self._planned or self.was_done(name)
+
+    def was_done(self, name: str) -> bool:
+        """Whether a field has been done before."""
         known = self._results.get(name)
-        return name in self._planned or (known is not None and known.status == "done")
+        return known is not None and known.status == "done"
 
     def refuse_foreign(self, files: list[str]) -> None:
         """Raise FileError where a file is there that this command did not write."""

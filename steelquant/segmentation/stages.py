@@ -52,11 +52,13 @@ def find_done(job: Job, record: Record, field: FieldResult) -> FieldResult | Non
     FileError
         If the field cannot be read, or its results must not be replaced.
     """
-    if not record.is_known(field.name):
-        return None
+    if not record.was_done(field.name):
+        return None  # its file need not be read twice
     options = job.options
-    field = replace(field, sha256=sha256_at(field.path))
-    done = None if options.overwrite else record.find_done(field, probability=options.probabilities)
+    done = None
+    if not options.overwrite:
+        field = replace(field, sha256=sha256_at(field.path))
+        done = record.find_done(field, probability=options.probabilities)
     if done is None:
         record.refuse_loss(field, job.files(field), overwrite=options.overwrite)
     return done
@@ -122,11 +124,11 @@ def write_field(job: Job, field: FieldResult, micrograph: Micrograph, prediction
     """
     folder, classes = job.options.output, job.classes
     size_um = micrograph.calibration.pixel_size_um
-    write_mask(folder / field.mask, prediction.labels, pixel_size_um=size_um, classes=classes)
+    counts_px = write_mask(folder / field.mask, prediction.labels, pixel_size_um=size_um, classes=classes)
     write_overlay(folder / field.overlay, micrograph.pixels, prediction.labels, classes)
     if prediction.probability is not None:
         write_probability(folder / field.probability, prediction.probability, pixel_size_um=size_um)
-    counts = {phase.name: int(np.count_nonzero(prediction.labels == phase.label)) for phase in classes}
+    counts = {phase.name: counts_px[phase.label] for phase in classes}
     look = look_at(micrograph.pixels, prediction.labels, job.options.scale)
     return done_result(job, field, micrograph, prediction, counts, look)
 

@@ -75,11 +75,11 @@ def label_strips(
             strip = Strip(top, np.empty(shape, np.uint8), probability)
             outside = read_excluded(top, top + shape[0])
         columns = slice(left, left + logits.shape[2])
-        strip.labels[:, columns] = _choose(logits)
+        _choose(logits, strip.labels[:, columns])
         if strip.probability is not None:
             strip.probability[:, columns] = _as_bytes(_probability(logits, logits[PROBABILITY_LABEL]))
         sparse = _on_grid(top), _on_grid(left)
-        sample = logits[:, *sparse]
+        sample = np.ascontiguousarray(logits[:, *sparse])
         certainty = _probability(sample, sample.max(axis=0))
         if outside is not None:
             certainty = certainty[~outside[:, columns][sparse]]
@@ -100,11 +100,12 @@ def _on_grid(first: int) -> slice:
     return slice(-first % _CONFIDENCE_STEP_PX, None, _CONFIDENCE_STEP_PX)
 
 
-def _choose(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Label of the largest logit, the lower label where two are equal."""
+def _choose(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> None:
+    """Write the label of the largest logit, the lower label where two are equal."""
     if len(logits) == 2:
-        return (logits[1] > logits[0]).view(np.uint8)
-    return logits.argmax(axis=0).astype(np.uint8)
+        np.greater(logits[1], logits[0], out=labels.view(np.bool_))
+    else:
+        labels[:] = logits.argmax(axis=0)
 
 
 def _probability(logits: NDArray[np.float32], of: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,9 +1,9 @@
 """Very large fields: peak memory and time by area, from a BigTIFF on disk to mask and overlay on disk.
 
-``pytest -m benchmark tests/benchmarks/test_mosaic_speed.py`` segments mosaics of 3 to 400 megapixels with the
-shipped network, each in a process of its own, and writes ``benchmarks/mosaic.json``. ``MOSAIC_MP=100`` leaves
-out what is larger. The mosaics are seeded synthetic fields, turned, side by side; they lie in the folder for
-temporary files of the test run, 1.2 GB for the largest.
+``pytest -m benchmark -s tests/benchmarks/test_mosaic_speed.py`` segments mosaics of 3 to 400 megapixels with
+the shipped network, each in a process of its own, prints a table and writes ``benchmarks/mosaic.json``.
+``MOSAIC_MP=100`` leaves out what is larger. The mosaics are seeded synthetic fields, turned, side by side;
+they lie in the folder for temporary files of the test run, 1.2 GB for the largest.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SIZES_PX = [
     (14_000, 14_000),
     (20_000, 20_000),
 ]
-FIELD_PX = 1000
+FIELD_PX, SMALLEST_PX = 1000, 1024
 TARGET_BYTES, TARGET_SPREAD = 2 * 2**30, 1.25
 
 # The peak of the process itself: what its parent needed before would count in getrusage.
@@ -76,6 +76,24 @@ def write_mosaic(path: Path, height_px: int, width_px: int) -> None:
         mosaic.flush()
 
 
+def check_mask(path: Path, height_px: int, width_px: int) -> None:
+    """Check size, deflate, and of what was streamed tiles and overviews; and that it holds two phases."""
+    with tifffile.TiffFile(path) as tiff:
+        levels = tiff.series[0].levels
+        pages = [level.pages[0] for level in levels]
+        assert pages[0].shape == (height_px, width_px)
+        assert all(page.compression == tifffile.COMPRESSION.ADOBE_DEFLATE for page in pages)
+        if height_px * width_px > STREAMED_FROM_PX:
+            assert all(page.is_tiled for page in pages)
+            assert all(page.is_reduced for page in pages[1:])
+            halves = [(height_px >> level, width_px >> level) for level in range(len(pages))]
+            assert [page.shape for page in pages] == halves
+            assert max(pages[-1].shape) <= SMALLEST_PX < max(pages[-2].shape)
+        labels = levels[-1].asarray()
+    assert set(np.unique(labels)) <= {0, 1}
+    assert 0.02 < float(np.mean(labels == 1)) < 0.98
+
+
 @pytest.mark.benchmark
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory otherwise")
 def test_memory_and_time_by_area(tmp_path: Path) -> None:
@@ -95,11 +113,7 @@ def test_memory_and_time_by_area(tmp_path: Path) -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         wall_s = time.perf_counter() - start
         peak_kib, run_s, processor_s = (float(text) for text in done.stdout.split()[-3:])
-        with tifffile.TiffFile(output / "mosaic.tif") as mask:
-            assert mask.pages[0].shape == (height, width)
-            labels = mask.pages[0].asarray() if megapixels <= 100 else None
-        if labels is not None:
-            assert 0.02 < float(np.mean(labels == 1)) < 0.98
+        check_mask(output / "mosaic.tif", height, width)
         rows.append(
             {
                 "height_px": height,
@@ -125,6 +139,14 @@ def test_memory_and_time_by_area(tmp_path: Path) -> None:
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    lines = ["| px | megapixels | s | MP/s | processor s/MP | peak memory |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {row['width_px']} x {row['height_px']} | {row['megapixels']:.0f} | {row['run_s']:.0f} "
+        f"| {row['megapixels'] / row['run_s']:.2f} | {row['processor_s_per_megapixel']:.2f} "
+        f"| {row['peak_mib'] / 1024:.2f} GiB |"
+        for row in rows
+    ]
+    print("\n" + "\n".join(lines) + "\n")
     assert all(row["peak_mib"] * 2**20 < TARGET_BYTES for row in rows)
     in_strips = [row["processor_s_per_megapixel"] for row in rows if row["in_strips"]]
     if len(in_strips) > 1:

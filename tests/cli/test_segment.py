@@ -158,6 +158,27 @@ def test_what_is_excluded_is_labelled_255(run, micrographs, tmp_path):
     np.testing.assert_array_equal(labels == 255, expected)
 
 
+def test_memory_that_runs_out_is_told_once_and_every_field_is_done(run, micrographs, tmp_path, monkeypatch):
+    """The engine takes no more than 224 x 224 px at once; masks are those of fields that fit."""
+    assert run(micrographs, "--output", "roomy", "--overlap", "0", "--tile", "224").exit_code == 0
+    tifffile.imwrite(micrographs / "wide.tif", np.full((224, 600, 3), 90, np.uint8), photometric="rgb")
+    predict = OpenVinoEngine.predict
+
+    def cramped(engine: OpenVinoEngine, tiles: np.ndarray) -> np.ndarray:
+        if np.prod(tiles.shape[:3]) > 224 * 224:
+            raise MemoryError("no more of it")
+        return predict(engine, tiles)
+
+    monkeypatch.setattr(OpenVinoEngine, "predict", cramped)
+    result = run(micrographs, "--overlap", "0")
+    assert result.exit_code == 0
+    assert (result.stdout + result.stderr).count("memory ran out on cpu") == 1
+    assert len(list((tmp_path / "segmented").glob("*.tif"))) == 3
+    for name in ("field 10.tif", "field 9.tif"):
+        roomy, cramped_mask = (tifffile.imread(tmp_path / out / name) for out in ("roomy", "segmented"))
+        np.testing.assert_array_equal(roomy, cramped_mask)
+
+
 def test_options_reach_the_run(run, micrographs, tmp_path):
     (micrographs / "deeper").mkdir()
     (micrographs / "field 9.png").rename(micrographs / "deeper" / "field 9.png")

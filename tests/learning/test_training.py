@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -125,6 +127,81 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(
         assert torch.equal(value, again.state_dict()[key]), key
     rows = [p.read_text().splitlines() for p in (tmp_path / "whole" / "mobilenetv2" / "history.csv", history)]
     assert [r.split(",")[:7] for r in rows[0]] == [r.split(",")[:7] for r in rows[1]]
+
+
+NOTING = """
+import os
+from pathlib import Path
+
+from steelquant.cli import app
+from steelquant.learning.crops import TrainingDraws
+
+plain = TrainingDraws.__getitem__
+
+
+def noting(self, draw):
+    with (Path(os.environ["NOTES"]) / f"{os.getpid()}.txt").open("a") as file:
+        file.write(f"{draw}\\n")
+    return plain(self, draw)
+
+
+TrainingDraws.__getitem__ = noting
+app()
+"""
+"""The command; every process notes what it draws. Lightning starts the script again for the second one."""
+
+
+def _train_together(
+    dataset: Path, folder: Path, environments: list[dict[str, str]], *options: str
+) -> list[str]:
+    """Run the command with two processes, one or both begun here, and check what they leave."""
+    script, notes, output = folder / "train.py", folder / "notes", folder / "runs"
+    script.write_text(NOTING, encoding="utf-8")
+    notes.mkdir()
+    command = [sys.executable, str(script), *_train(dataset, output, "--epochs", "0.2", "--batch", "4")]
+    common = {**os.environ, "OMP_NUM_THREADS": "1", "NOTES": str(notes)}
+    processes = [
+        subprocess.Popen(
+            [*command, *options],
+            env={**common, **more},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for more in environments
+    ]
+    said = [process.communicate(timeout=900)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), said
+
+    drawn = [{int(line) for line in path.read_text().split()} for path in notes.iterdir()]
+    plan = json.loads((output / "mobilenetv2" / "plan.json").read_text(encoding="utf-8"))
+    crops = len(read_dataset(dataset).crops["training"])
+    assert plan["devices"] == 2
+    assert plan["iterations"] == int(0.2 * (crops // 8)) > 1
+    assert len(drawn) == 2
+    assert not drawn[0] & drawn[1]
+    assert drawn[0] | drawn[1] == set(range(plan["iterations"] * 8))
+    (weights,) = output.rglob("*.safetensors")
+    assert read_metadata(weights).training["crops_seen"] == plan["iterations"] * 8
+    read_weights(weights)
+    return said
+
+
+def test_two_processes_train_on_different_crops(dataset: Path, tmp_path: Path) -> None:
+    (said,) = _train_together(dataset, tmp_path, [{}], "--devices", "2")
+    assert said.count("97.379") == 1  # the closing table once, not once a process
+    assert said.count("weights: ") == 1
+
+
+@pytest.mark.slow
+def test_two_machines_train_on_different_crops(dataset: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    machines = [{**address, "NODE_RANK": str(number)} for number in range(2)]
+    first, second = _train_together(dataset, tmp_path, machines, "--num-nodes", "2")
+    assert "weights: " in first
+    assert "weights: " not in second
 
 
 def test_a_second_run_does_not_overwrite_the_first(dataset: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ Result = dict[str, Any]
 
 def ours(task: Task) -> Result:
     """Run ``steelquant segment`` as a user does, overlay, hashes and record included."""
-    from steelquant.segmentation import openvino_engine, segment
+    from steelquant.segmentation import segment
     from steelquant.segmentation.pipeline import Pipeline
 
     ready: list[float] = []
@@ -37,12 +37,6 @@ def ours(task: Task) -> Result:
         ready.extend([time.perf_counter(), time.process_time()])
 
     Pipeline.make_ready = watched
-    if task.get("precision"):
-        settings = openvino_engine._settings
-        openvino_engine._settings = lambda device: {
-            **settings(device),
-            "INFERENCE_PRECISION_HINT": task["precision"],
-        }
     run = segment(
         task["fields"],
         model=task["model"],
@@ -52,6 +46,8 @@ def ours(task: Task) -> Result:
         engine=task["engine"],
         tile=task.get("tile", "auto"),
         overlap=task.get("overlap", "auto"),
+        probabilities=task.get("probabilities", False),
+        symmetries=task.get("symmetries", False),
     )
     assert not run.failed
     return {

@@ -16,8 +16,8 @@ def markdown(result: dict[str, Any], main: str) -> str:
     lines = [
         head,
         "",
-        "| what | MP/s (least–most) | of bound | slower by | processor s/MP | peak memory | equal labels |",
-        "|---|---|---|---|---|---|---|",
+        "| what | MP/s (least–most) | of bound | slower by | CPU s/MP | stages, s/MP | memory | equal |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in result["contenders"]:
         rate = row["mp_per_s_median"]
@@ -29,6 +29,7 @@ def markdown(result: dict[str, Any], main: str) -> str:
             f"{rate / result['bound_mp_per_s']:.0%}",
             "" if ratio is None else f"{ratio:.2f}",
             f"{row['processor_seconds_per_mp_median']:.3g}",
+            ", ".join(f"{name} {seconds:.2g}" for name, seconds in row["seconds_per_mp_by_stage"].items()),
             f"{row['peak_mib'] / 1024:.1f} GiB",
             "" if agreement is None else f"{100 * agreement:.3f} %",
         ]
