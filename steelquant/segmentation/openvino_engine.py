@@ -86,6 +86,8 @@ class OpenVinoEngine:
         openvino = import_openvino()
         constants = openvino.Tensor(np.frombuffer(network.constants, np.uint8))
         self._model = core.read_model(network.graph.decode(), constants)
+        self._has_features = len(self._model.outputs) > 1
+        self.features: NDArray[np.float32] | None = None
         self._request: Any = None
         self._size_px: tuple[int, ...] | None = None
 
@@ -117,11 +119,14 @@ class OpenVinoEngine:
 
     def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         tensor = import_openvino().Tensor
-        result = self._request.get_output_tensor(0)
-        logits = np.empty((len(tiles), *result.shape[1:]), np.float32)
-        for tile, place in zip(np.ascontiguousarray(tiles), logits, strict=True):
+        results = [self._request.get_output_tensor(place) for place in range(1 + self._has_features)]
+        batch = [np.empty((len(tiles), *result.shape[1:]), np.float32) for result in results]
+        for place, tile in enumerate(np.ascontiguousarray(tiles)):
             self._infer(tensor(tile[None], shared_memory=True))
-            place[:] = result.data[0]
+            for values, result in zip(batch, results, strict=True):
+                values[place] = result.data[0]
+        logits, *features = batch
+        self.features = features[0] if features else None
         return logits
 
     def _infer(self, tile: Any) -> None:

@@ -46,7 +46,7 @@ TARGET_MS, TARGET_SHARE = 40, 0.05
 class NoNetwork:
     """Gives the logits of the first tile of each shape again and again; they are those of a real field."""
 
-    name, version, device = "none", "1", "cpu"
+    name, version, device, features = "none", "1", "cpu", None
 
     def __init__(self) -> None:
         self._logits: dict[tuple[int, ...], NDArray[np.float32]] = {}
