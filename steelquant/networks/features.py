@@ -47,7 +47,7 @@ def listening(network: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def _block_means(features: Tensor, side: int) -> Tensor:
-    """Return means over squares of ``(n, c, h, w)`` as ``(n, rows, columns, c)``; at borders of what is there.
+    """Return means over squares of ``(n, c, h, w)`` as ``(n, rows, columns, c)``; at edges of what is there.
 
     Zeros are added and divided out: OpenVINO knows no pooling over more than there is.
     """
