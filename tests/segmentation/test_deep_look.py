@@ -199,8 +199,10 @@ def test_only_what_the_network_sees_is_told(familiarity) -> None:
     rng = np.random.default_rng(4)
     tell = partial(doubts, look_at(*_field(rng)), 0.9, familiarity, STEEL_CLASSES)
     (field,) = _features(rng, 1)
-    assert tell(field) == tell(None) == []
-    assert tell(field * 3) == ["100% of it is unlike the training fields in what the network sees in it"]
+    assert tell(field) == tell(None)
+    assert set(tell(field * 3)) - set(tell(None)) == {
+        "100% of it is unlike the training fields in what the network sees in it"
+    }
 
 
 def test_it_survives_the_header_and_older_files_do_without(familiarity) -> None:
