@@ -63,7 +63,7 @@ class FeatureSpread:
     rest
         Variance along every other direction.
     limit
-        Greatest distance of a validation field, but for the strangest ones.
+        Greatest distance of a training or validation field, but for the strangest ones.
     """
 
     mean: tuple[float, ...]
