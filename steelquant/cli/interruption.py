@@ -26,6 +26,8 @@ _BAR_AWAY = "\r\x1b[2K\x1b[?25h"
 
 def end_within_a_second() -> None:
     """Let Ctrl-C end this process within a second from now on, with exit code 130."""
+    # What Python starts to tidy up after killed processes tidies up in silence.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     heard, told = socket.socketpair()
     told.setblocking(False)
     signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
