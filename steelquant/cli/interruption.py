@@ -19,7 +19,7 @@ from typing import NoReturn
 EXIT_CODE = 130
 MESSAGE = "interrupted; what was finished is on disk"
 
-_GRACE_S = 0.7
+_GRACE_S = 0.75
 _BAR_AWAY = "\r\x1b[2K\x1b[?25h"
 """Clears the line of a progress bar and shows the cursor, which the bar had hidden."""
 
