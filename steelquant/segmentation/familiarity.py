@@ -32,40 +32,35 @@ _DIRECTIONS = 16
 _LEAST_SCALE = 1e-3
 
 
-def learn_familiarity(
-    looks: Sequence[Look], confidences: Sequence[float], others: Sequence[Look] = ()
-) -> Familiarity | None:
+def learn_familiarity(looks: Sequence[Look], confidences: Sequence[float]) -> Familiarity | None:
     """Learn what training fields look like.
 
     Parameters
     ----------
     looks, confidences
         Of each field what it looks like, and the mean probability of the labels that the network gave it.
-    others
-        Of further fields, whose labels the network did not give: their texture, colour and exposure count.
 
     Returns
     -------
     Familiarity or None
         None where there are fewer than 200 fields, or none with several phases.
     """
-    pictures = [*looks, *others]
-    textures, colours = [look.texture for look in pictures], [look.colour for look in pictures]
+    textures, colours = [look.texture for look in looks], [look.colour for look in looks]
     evenness = [_darkest_tenth(look) for look in looks if look.evenness.size]
     sharpness = [look.sharpness for look in looks if look.sharpness is not None]
     separations = [look.separation for look in looks if look.separation is not None]
     if len(looks) < FEWEST_FIELDS or not (evenness and sharpness and separations):
         return None
     return Familiarity(
-        fields=len(pictures),
+        fields=len(looks),
         texture=_learn_spread(textures),
         colour=_learn_spread(colours),
         sharpness=_quantile(sharpness, _STRANGEST),
         evenness=_quantile(evenness, _STRANGEST),
         separation=_quantile(separations, _STRANGEST_SEPARATION),
         confidence=_quantile(confidences, _STRANGEST),
-        darkest=_quantile([look.darkest for look in pictures], 1 - _STRANGEST),
-        brightest=_quantile([look.brightest for look in pictures], _STRANGEST),
+        darkest=_quantile([look.darkest for look in looks], 1 - _STRANGEST),
+        brightest=_quantile([look.brightest for look in looks], _STRANGEST),
     )
 
 

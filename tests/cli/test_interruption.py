@@ -19,7 +19,7 @@ from steelquant.micrograph.unfinished import TEMPORARY_PREFIX
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals another process as POSIX does")
 
 STUBBORN = """
-import multiprocessing, sys, time
+import multiprocessing, signal, time
 from pathlib import Path
 from steelquant.cli.interruption import end_within_a_second
 from steelquant.micrograph.files import atomic_write
@@ -30,12 +30,9 @@ if __name__ == "__main__":
     child.start()
     with atomic_write(Path("a.bin")) as temporary:
         temporary.write_bytes(b"half")
+        signal.signal(signal.SIGINT, lambda *_: None)
         print(child.pid, flush=True)
-        while True:
-            try:
-                time.sleep(60)
-            except KeyboardInterrupt:
-                pass
+        time.sleep(60)
 """
 
 
