@@ -234,8 +234,8 @@ def _sides_of_groups(
     return side_of
 
 
-_UNFINISHED = ".unfinished"
-"""Stands among crops until all are there, with the data set's hash: a run that was killed goes on."""
+_OWNER = ".dataset"
+"""Stands among crops with their data set's hash: a run that was killed, and one made again, write the same."""
 
 
 def export_crops(dataset: Dataset) -> None:
@@ -245,11 +245,11 @@ def export_crops(dataset: Dataset) -> None:
         for crop in dataset.crops[side]:
             wanted.setdefault(crop.image, []).append((side, crop))
     folder = dataset.root / "crops"
-    unfinished = folder / _UNFINISHED
+    owner = folder / _OWNER
     mark = f"{dataset.sha256}\n".encode()
-    if folder.exists() and not (unfinished.is_file() and unfinished.read_bytes() == mark):
+    if folder.exists() and not (owner.is_file() and owner.read_bytes() == mark):
         raise UsageError(f"{folder} is there already; remove it, or choose another --output")
-    write_bytes(unfinished, mark)
+    write_bytes(owner, mark)
     for index, crops in wanted.items():
         source = dataset.images[index]
         _, pixels, labels = read_labelled(source.image, source.mask, source.table)
@@ -265,7 +265,6 @@ def export_crops(dataset: Dataset) -> None:
                 pixel_size_um=source.pixel_size_um,
                 classes=dataset.classes,
             )
-    unfinished.unlink()
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
