@@ -235,7 +235,7 @@ def _sides_of_groups(
 
 
 _OWNER = ".dataset"
-"""Stands among crops with their data set's hash: a run that was killed, and one made again, write the same."""
+"""Stands among crops with their data set's hash: a killed run, and one made again, write the same."""
 
 
 def export_crops(dataset: Dataset) -> None:
