@@ -5,6 +5,8 @@ Nothing heavy is imported here or at the top of a command's module, so that ``--
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +17,7 @@ from steelquant.cli.console import print_error
 from steelquant.cli.demo import demo
 from steelquant.cli.doctor import doctor
 from steelquant.cli.evaluate import evaluate
+from steelquant.cli.interruption import EXIT_CODE, MESSAGE, end_within_a_second, leave
 from steelquant.cli.models import models
 from steelquant.cli.prepare import prepare
 from steelquant.cli.quantify import quantify
@@ -34,8 +37,8 @@ class _OneLineErrors(TyperGroup):
             print_error(str(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            print_error("interrupted; what was finished is on disk")
-            raise typer.Exit(130) from None
+            print_error(MESSAGE)
+            raise typer.Exit(EXIT_CODE) from None
 
 
 app = typer.Typer(
@@ -78,4 +81,13 @@ app.command()(evaluate)
 
 def main() -> None:
     """Run the command line."""
-    app()
+    end_within_a_second()
+    try:
+        app()
+    except SystemExit as end:
+        if end.code != EXIT_CODE:
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        leave()

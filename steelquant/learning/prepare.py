@@ -27,7 +27,7 @@ from steelquant.learning.dataset import (
 )
 from steelquant.learning.labelled import LabelledImage, find_pairs, folder_table, read_labelled
 from steelquant.micrograph.field import EXCLUDED
-from steelquant.micrograph.files import atomic_write
+from steelquant.micrograph.files import atomic_write, write_bytes
 from steelquant.micrograph.masks import write_mask
 
 SPLITS = ("by-image", "random")
@@ -234,6 +234,10 @@ def _sides_of_groups(
     return side_of
 
 
+_OWNER = ".dataset"
+"""Stands among crops with their data set's hash: a killed run, and one made again, write the same."""
+
+
 def export_crops(dataset: Dataset) -> None:
     """Write every crop as an image (PNG) and a mask (TIFF), one image of the set in memory at a time."""
     wanted: dict[int, list[tuple[str, Crop]]] = {}
@@ -241,8 +245,11 @@ def export_crops(dataset: Dataset) -> None:
         for crop in dataset.crops[side]:
             wanted.setdefault(crop.image, []).append((side, crop))
     folder = dataset.root / "crops"
-    if folder.exists():
+    owner = folder / _OWNER
+    mark = f"{dataset.sha256}\n".encode()
+    if folder.exists() and not (owner.is_file() and owner.read_bytes() == mark):
         raise UsageError(f"{folder} is there already; remove it, or choose another --output")
+    write_bytes(owner, mark)
     for index, crops in wanted.items():
         source = dataset.images[index]
         _, pixels, labels = read_labelled(source.image, source.mask, source.table)

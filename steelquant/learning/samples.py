@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from steelquant.learning.synthetic import Recipe, synthesize_field
 from steelquant.micrograph.files import atomic_write
+from steelquant.micrograph.masks import scale_tags
 
 WIDTH_PX, HEIGHT_PX = 2080, 1542
 PIXEL_SIZE_UM = 0.2
@@ -158,7 +159,6 @@ def _shade(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _write(path: Path, pixels: NDArray[np.uint8], description: str) -> None:
-    per_centimetre = 10_000 / PIXEL_SIZE_UM
     with atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
@@ -166,8 +166,7 @@ def _write(path: Path, pixels: NDArray[np.uint8], description: str) -> None:
             photometric="rgb",
             compression="lzw",
             predictor=True,
-            resolution=(per_centimetre, per_centimetre),
-            resolutionunit="CENTIMETER",
+            **scale_tags(PIXEL_SIZE_UM),
             description=f"Synthetic sample micrograph of steelquant: {description}".encode(),
             metadata=None,
         )

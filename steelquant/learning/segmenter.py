@@ -19,6 +19,7 @@ from steelquant.micrograph.files import sha256_of
 from steelquant.networks.registry import MODELS, model_info
 from steelquant.networks.weights import find_weights, read_metadata
 from steelquant.segmentation.averaging import MeanEngine, combine, combined_tiling, softmax
+from steelquant.segmentation.deep_look import DeepSample
 from steelquant.segmentation.engine import Engine, load_engine
 from steelquant.segmentation.job import WeightFile
 from steelquant.segmentation.predict import Predictor
@@ -61,8 +62,15 @@ class NetworkSegmenter:
         labels, confidence
             ``(height, width)``: labels, and the probability of each.
         """
-        logits = self.predictor.logits(pixels)
-        return logits.argmax(axis=0).astype(np.uint8), softmax(logits[None])[0].max(axis=0)
+        labels, confidence, _ = self.look_into(pixels)
+        return labels, confidence
+
+    def look_into(
+        self, pixels: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], DeepSample]:
+        """Label a picture, say how sure that is, and what the network saw in it; see :meth:`segment`."""
+        logits, deep = self.predictor.look_into(pixels)
+        return logits.argmax(axis=0).astype(np.uint8), softmax(logits[None])[0].max(axis=0), deep
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,12 @@ def train(
         warnings.filterwarnings("ignore", module="lightning")
         # SegNet's pooling windows do not overlap, so each place is written once: the same on every run.
         warnings.filterwarnings("ignore", message="max_unpool.* does not have a deterministic")
-        trainer.fit(task, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        try:
+            last = checkpoint if checkpoint.exists() else None
+            trainer.fit(task, *loaders, ckpt_path=last, weights_only=True)
+        except SystemExit:  # with which Lightning answers Ctrl-C, as if training had failed
+            if not trainer.interrupted:
+                raise
     if trainer.interrupted:
         raise KeyboardInterrupt
     weights = folder / weights_file_name(model)

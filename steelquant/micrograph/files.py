@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -19,9 +18,7 @@ from typing import Any
 import numpy as np
 
 from steelquant.errors import FileError
-
-TEMPORARY_PREFIX = ".steelquant-"
-"""Names of unfinished files begin so: hidden, short (long names stay legal) and never taken for an output."""
+from steelquant.micrograph.unfinished import remove_abandoned_once, unfinished_beside
 
 _REPLACE_ATTEMPTS = 6
 _REASONS = {
@@ -76,7 +73,8 @@ def sha256_of(path: Path) -> str:
 def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that becomes `path`, whole, when the block ends well.
 
-    The temporary file keeps the ending of `path` (some writers choose the format by it). It is flushed
+    The temporary file keeps the ending of `path` (some writers choose the format by it); what killed
+    processes left unfinished in the folder goes. It is flushed
     to the disk before it takes its name, so that after a crash or a power cut either the old or the new
     content stands there. When the block fails, the temporary file goes and `path` stays as it was.
 
@@ -95,27 +93,25 @@ def atomic_write(path: Path) -> Iterator[Path]:
     FileError
         The folder cannot be made or written, the disk is full, or another program holds `path` open.
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}.part{path.suffix[:16]}"
-    try:
+    with unfinished_beside(path) as temporary:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise FileError(path, f"cannot be written: {path.parent} is a file, not a folder") from None
-        yield temporary
-        _flush(temporary)
-        _replace(temporary, path)
-        _flush_folder(path.parent)
-    except OSError as error:
-        if error.filename is not None and Path(os.fsdecode(error.filename)) not in (
-            temporary,
-            path,
-            *path.parents,
-        ):
-            raise
-        raise FileError(path, f"cannot be written: {reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise FileError(path, f"cannot be written: {path.parent} is a file, not a folder") from None
+            remove_abandoned_once(path.parent.absolute())
+            yield temporary
+            _flush(temporary)
+            _replace(temporary, path)
+            _flush_folder(path.parent)
+        except OSError as error:
+            if error.filename is not None and Path(os.fsdecode(error.filename)) not in (
+                temporary,
+                path,
+                *path.parents,
+            ):
+                raise
+            raise FileError(path, f"cannot be written: {reason(error)}") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

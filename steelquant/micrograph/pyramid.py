@@ -19,8 +19,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from steelquant.errors import FileError
-from steelquant.micrograph.files import TEMPORARY_PREFIX, atomic_write, reason
+from steelquant.micrograph.files import atomic_write, reason
 from steelquant.micrograph.reduction import RowReducer
+from steelquant.micrograph.unfinished import TEMPORARY_PREFIX
 
 TILE_PX = 512
 

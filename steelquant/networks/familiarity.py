@@ -16,6 +16,9 @@ TEXTURE_BANDS = 5
 COLOUR_FIGURES = 4
 """Mean and spread of red and of blue over green."""
 
+BLOCK_PX = 224
+"""Edge of a block as the network sees it: the crops of the paper."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -43,6 +46,48 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class FeatureSpread:
+    """Where the features of a network lie, and how far from there is too far.
+
+    A Gaussian with few directions of its own and one variance for all others (probabilistic principal
+    components, Tipping and Bishop 1999) of the logarithms of features, each scaled to variance 1.
+
+    Attributes
+    ----------
+    mean, scale
+        Of log(1 + feature): c values each.
+    directions
+        d rows of c values, orthonormal.
+    variances
+        Along each direction: d values.
+    rest
+        Variance along every other direction.
+    limit
+        Greatest distance of a training or validation field, but for the strangest ones.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    directions: tuple[tuple[float, ...], ...]
+    variances: tuple[float, ...]
+    rest: float
+    limit: float
+
+    def distances(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the Mahalanobis distance of ``(n, c)`` features, over the root of c, ``(n,)``."""
+        away = (log_features(features) - np.array(self.mean)) / np.array(self.scale)
+        along = away @ np.array(self.directions).T
+        beside = np.square(away).sum(axis=1) - np.square(along).sum(axis=1)
+        squares = np.square(along) @ (1 / np.array(self.variances)) + np.maximum(beside, 0) / self.rest
+        return np.asarray(np.sqrt(squares / away.shape[1]), np.float64)
+
+
+def log_features(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return log(1 + feature); features have passed a ReLU, their largest are rare and far out."""
+    return np.log1p(np.maximum(features, 0).astype(np.float64))
+
+
+@dataclass(frozen=True)
 class Familiarity:
     """What the training fields look like; see :class:`steelquant.segmentation.look.Look` for the figures.
 
@@ -56,6 +101,8 @@ class Familiarity:
         Least values of the training fields, but for the strangest ones.
     darkest
         The greatest, likewise.
+    features
+        What the network sees in them; None for networks whose features are not known, and for older files.
     """
 
     fields: int
@@ -67,6 +114,7 @@ class Familiarity:
     confidence: float
     darkest: float
     brightest: float
+    features: FeatureSpread | None = None
 
 
 def parse_familiarity(content: Mapping[str, Any]) -> Familiarity:
@@ -81,6 +129,7 @@ def parse_familiarity(content: Mapping[str, Any]) -> Familiarity:
         confidence=_number(content["confidence"]),
         darkest=_number(content["darkest"]),
         brightest=_number(content["brightest"]),
+        features=None if content.get("features") is None else _feature_spread(content["features"]),
     )
 
 
@@ -99,3 +148,16 @@ def _spread(content: Mapping[str, Any], size: int) -> Spread:
     if not np.linalg.eigvalsh(np.array(covariance)).min() > 0:
         raise ValueError("a covariance of its familiarity is not positive")
     return Spread(mean, covariance, _number(content["limit"]))
+
+
+def _feature_spread(content: Mapping[str, Any]) -> FeatureSpread:
+    mean, scale, variances = (tuple(map(_number, content[key])) for key in ("mean", "scale", "variances"))
+    directions = tuple(tuple(map(_number, row)) for row in content["directions"])
+    rest = _number(content["rest"])
+    if len(scale) != len(mean) or any(len(row) != len(mean) for row in directions):
+        raise ValueError("the features of its familiarity do not fit each other")
+    if not directions or len(variances) != len(directions):
+        raise ValueError("the directions of its familiarity have no variances")
+    if not min(*scale, *variances, rest) > 0:
+        raise ValueError("a variance of its familiarity is not positive")
+    return FeatureSpread(mean, scale, directions, variances, rest, _number(content["limit"]))

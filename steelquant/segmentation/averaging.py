@@ -41,17 +41,22 @@ class MeanEngine:
         self.name = "+".join(dict.fromkeys(member.name for member in members))
         self.version = "+".join(dict.fromkeys(member.version for member in members))
         self.device = members[0].device
+        self.features: Array | None = None
 
     def predict(self, tiles: NDArray[np.uint8]) -> Array:
         """Return the logits of a batch; see :class:`steelquant.segmentation.engine.Engine`."""
         total: Array | None = None
+        features: Array | None = None
         count = 0
         for seen, turn_back in _orientations(tiles) if self._symmetries else [(tiles, _as_it_is)]:
             for member in self._members:
                 probabilities = turn_back(softmax(member.predict(seen)))
+                if total is None:
+                    features = member.features
                 total = probabilities if total is None else total + probabilities
                 count += 1
         assert total is not None
+        self.features = features  # of the first network, whose training fields it is compared with
         return np.ascontiguousarray(np.log(np.maximum(total / np.float32(count), _LEAST_PROBABILITY)))
 
     def on_cpu(self) -> MeanEngine | None:

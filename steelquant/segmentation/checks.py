@@ -59,7 +59,9 @@ def field_warnings(
     if prediction.confidence is None:
         warnings.append("every pixel is excluded")
     elif metadata.familiarity is not None and look is not None:
-        warnings += doubts(look, prediction.confidence, metadata.familiarity, metadata.classes)
+        seen = prediction.deep.seen(prediction.labels)
+        features = None if seen is None else seen.features
+        warnings += doubts(look, prediction.confidence, metadata.familiarity, metadata.classes, features)
     elif prediction.confidence < LEAST_CONFIDENCE:
         warnings.append(unsure(prediction.confidence))
     warnings += _clipping(micrograph.pixels, micrograph.excluded)

@@ -38,11 +38,15 @@ class Engine(Protocol):
         Of the runtime.
     device
         Where it runs: ``"cpu"``, ``"cuda:0"``.
+    features
+        Of the last batch, ``(n, rows, columns, channels)`` float32: what the network saw in blocks of 224 px,
+        see :func:`steelquant.networks.features.listening`. None where that is not known.
     """
 
     name: str
     version: str
     device: str
+    features: NDArray[np.float32] | None
 
     def predict(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the logits of a batch.

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from steelquant.errors import FileError
 from steelquant.locations import is_url
-from steelquant.micrograph.files import TEMPORARY_PREFIX, reason, sha256_of, write_bytes
+from steelquant.micrograph.files import reason, sha256_of, write_bytes
+from steelquant.micrograph.unfinished import remove_abandoned
 from steelquant.segmentation.lock import folder_lock
 from steelquant.segmentation.urls import open_url, storage_errors
 
@@ -94,9 +95,7 @@ class LocalFolder:
 
     def remove_leftovers(self) -> None:
         """Remove unfinished files of a run that was killed."""
-        for leftover in self.path.glob(f"{TEMPORARY_PREFIX}*.part*"):
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+        remove_abandoned(self.path)
 
     def read(self, name: str) -> bytes | None:
         """Return a file's content, None where there is none."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from steelquant.errors import FileError, UsageError
-from steelquant.micrograph.files import TEMPORARY_PREFIX, reason
+from steelquant.micrograph.files import reason
+from steelquant.micrograph.unfinished import TEMPORARY_PREFIX
 
 _NAME = f"{TEMPORARY_PREFIX}lock"
 _TAKEN = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}

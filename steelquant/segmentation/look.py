@@ -1,10 +1,11 @@
 """What a field looks like, in a few numbers that can be compared with those of the training fields.
 
 Everything is measured in blocks of the size that the network sees at once, from the pixels and from the
-labels that it gave them; no network is asked for its features, so any engine will do. Texture is the
-energy of the bands of a Laplacian pyramid (Burt and Adelson 1983), which noise and another magnification
-change; colour the ratios of the channels, which exposure does not change. Focus shows in the gradient
-across the boundaries of the phases over the step there: of a step blurred by a Gaussian it is 1/(σ√(2π)).
+labels that it gave them; what the network itself saw is kept by `steelquant.segmentation.deep_look`. Texture
+is the energy of the bands of a Laplacian pyramid (Burt and Adelson 1983), which noise and another
+magnification change; colour the ratios of the channels, which exposure does not change. Focus shows in the
+gradient across the boundaries of the phases over the step there: of a step blurred by a Gaussian it is
+1/(σ√(2π)).
 Where the network knows its phases, their grey levels lie apart: the separation is the difference of their
 means over their pooled standard deviation (Cohen's d), in the band of sizes from 8 to 48 px.
 """
@@ -20,10 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelquant.micrograph.field import EXCLUDED
-from steelquant.networks.familiarity import TEXTURE_BANDS
-
-BLOCK_PX = 224
-"""Edge of a block as the network sees it: the crops of the paper."""
+from steelquant.networks.familiarity import BLOCK_PX, TEXTURE_BANDS
 
 _MOST_BLOCKS_A_SIDE = 4
 _MOST_FOR_SHARPNESS = 9

@@ -27,6 +27,9 @@ _DECIDING_CODE = (
 )
 _DECIDING_PACKAGES = ("openvino", "torch", "segmentation-models-pytorch")
 
+_LISTENING_MS = 50
+"""While a tile is in work, Ctrl-C is listened for that often."""
+
 _OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "out of memory", "out_of_resources")
 """Words of the processor's plugin, of C++ and of OpenCL; there is no class of error for it."""
 
@@ -83,6 +86,8 @@ class OpenVinoEngine:
         openvino = import_openvino()
         constants = openvino.Tensor(np.frombuffer(network.constants, np.uint8))
         self._model = core.read_model(network.graph.decode(), constants)
+        self._has_features = len(self._model.outputs) > 1
+        self.features: NDArray[np.float32] | None = None
         self._request: Any = None
         self._size_px: tuple[int, ...] | None = None
 
@@ -114,12 +119,26 @@ class OpenVinoEngine:
 
     def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         tensor = import_openvino().Tensor
-        result = self._request.get_output_tensor(0)
-        logits = np.empty((len(tiles), *result.shape[1:]), np.float32)
-        for tile, place in zip(np.ascontiguousarray(tiles), logits, strict=True):
-            self._request.infer([tensor(tile[None], shared_memory=True)], share_outputs=True)
-            place[:] = result.data[0]
+        results = [self._request.get_output_tensor(place) for place in range(1 + self._has_features)]
+        batch = [np.empty((len(tiles), *result.shape[1:]), np.float32) for result in results]
+        for place, tile in enumerate(np.ascontiguousarray(tiles)):
+            self._infer(tensor(tile[None], shared_memory=True))
+            for values, result in zip(batch, results, strict=True):
+                values[place] = result.data[0]
+        logits, *features = batch
+        self.features = features[0] if features else None
         return logits
+
+    def _infer(self, tile: Any) -> None:
+        """Run one tile; Ctrl-C ends it between two layers, where `infer` would go on to the end."""
+        self._request.start_async([tile], share_inputs=True)
+        try:
+            while not self._request.wait_for(_LISTENING_MS):
+                pass
+        except KeyboardInterrupt:
+            self._request.cancel()
+            self._request = self._size_px = None  # waits until the tile is no longer in use
+            raise
 
 
 def _settings(device: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from steelquant.networks.features import listening
 from steelquant.networks.segnet import SegNet
 from steelquant.networks.weights import WeightsMetadata, read_weights
 from steelquant.segmentation.engine_cache import ExportedNetwork
@@ -64,7 +65,7 @@ def export_network(network: nn.Module, metadata: WeightsMetadata) -> ExportedNet
         warnings.simplefilter("ignore")  # about tracing: what it may miss, the probe finds
         logging.disable(logging.WARNING)
         try:
-            model = openvino.convert_model(_traceable(folded), example_input=example)
+            model = openvino.convert_model(_WithFeatures(folded), example_input=example)
         finally:
             logging.disable(logging.NOTSET)
     exported = _serialised(_with_normalisation(model, metadata))
@@ -93,13 +94,30 @@ def _serialised(model: object) -> ExportedNetwork:
 
 def _check(exported: ExportedNetwork, reference: TorchEngine) -> None:
     tiles = np.random.default_rng(0).integers(0, 256, (1, *_PROBED_PX, 3), np.uint8)
-    expected = reference.predict(tiles)
-    got = OpenVinoEngine(exported, "cpu").predict(tiles)
-    if expected.shape != got.shape:
-        raise ExportError(f"logits of shape {got.shape}, not {expected.shape}")
-    change = float(np.linalg.norm(got - expected) / np.linalg.norm(expected))
-    if not change <= _TOLERANCE:
-        raise ExportError(f"logits that differ by {change:.2g} of their size")
+    engine = OpenVinoEngine(exported, "cpu")
+    pairs = {"logits": (reference.predict(tiles), engine.predict(tiles))}
+    if reference.features is not None and engine.features is not None:
+        pairs["features"] = reference.features, engine.features
+    for name, (expected, got) in pairs.items():
+        if expected.shape != got.shape:
+            raise ExportError(f"{name} of shape {got.shape}, not {expected.shape}")
+        change = float(np.linalg.norm(got - expected)) / max(float(np.linalg.norm(expected)), 1e-9)
+        if not change <= _TOLERANCE:
+            raise ExportError(f"{name} that differ by {change:.2g} of their size")
+
+
+class _WithFeatures(nn.Module):
+    """A network as OpenVINO can convert it, its features beside its logits where they are known."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.traced = _traceable(network)
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        with listening(self.network) as heard:
+            logits: Tensor = self.traced(image)
+        return (logits, heard[0]) if heard else logits
 
 
 def _traceable(network: nn.Module) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,9 @@ _WORKERS = 2
 _AHEAD = 3
 """Fields read ahead, and fields waiting to be written: what bounds the memory of a run. Where a GPU takes
 several fields at once they are as many as two such batches."""
+
+_PATIENCE_S = 0.3
+"""How long Ctrl-C waits for fields that are being read and written, so that these are whole and told of."""
 
 
 class Pipeline:
@@ -65,35 +68,35 @@ class Pipeline:
         ahead: deque[Future[ReadField | None]] = deque()
         writing: deque[Future[None]] = deque()
         interrupted = False
-        with (
-            ThreadPoolExecutor(_WORKERS, "read") as readers,
-            ThreadPoolExecutor(_WORKERS, "write") as writers,
-        ):
-            try:
-                while not ledger.stop.is_set():
-                    while len(ahead) < self._ahead and (field := next(waiting, None)) is not None:
-                        ahead.append(readers.submit(self._read, ledger, field))
-                    if not ahead:
-                        break
-                    read = ahead.popleft().result()
-                    if read is None:
-                        continue
-                    if isinstance(read.content, Mosaic):
-                        self._segment_mosaic(ledger, read, read.content)
-                        continue
-                    together = [(read, read.content), *self._take_alike(ledger, read.content, ahead)]
-                    for done in self._predict(ledger, together):
-                        if len(writing) >= self._ahead:
-                            writing.popleft().result()
-                        writing.append(writers.submit(self._write, ledger, *done))
-            except KeyboardInterrupt:
-                interrupted = True
-            finally:
-                ledger.stop.set()
-                for unread in ahead:
-                    unread.cancel()
+        readers, writers = (ThreadPoolExecutor(_WORKERS, work) for work in ("read", "write"))
+        try:
+            while not ledger.stop.is_set():
+                while len(ahead) < self._ahead and (field := next(waiting, None)) is not None:
+                    ahead.append(readers.submit(self._read, ledger, field))
+                if not ahead:
+                    break
+                read = ahead.popleft().result()
+                if read is None:
+                    continue
+                if isinstance(read.content, Mosaic):
+                    self._segment_mosaic(ledger, read, read.content)
+                    continue
+                together = [(read, read.content), *self._take_alike(ledger, read.content, ahead)]
+                for done in self._predict(ledger, together):
+                    if len(writing) >= self._ahead:
+                        writing.popleft().result()
+                    writing.append(writers.submit(self._write, ledger, *done))
             for unwritten in writing:
                 unwritten.result()
+        except KeyboardInterrupt:
+            interrupted = True
+            ledger.stop.set()
+            submitted: list[Future[Any]] = [*ahead, *writing]
+            wait([future for future in submitted if not future.cancel()], _PATIENCE_S)
+        finally:
+            ledger.stop.set()
+            for pool in (readers, writers):
+                pool.shutdown(wait=not interrupted, cancel_futures=interrupted)
         return interrupted
 
     def _load(self, ledger: Ledger | None = None) -> Predictor:

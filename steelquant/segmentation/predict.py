@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from steelquant.networks.familiarity import BLOCK_PX
 from steelquant.segmentation.blending import Block, PaddedRows, ReadRows, blend
+from steelquant.segmentation.deep_look import DeepSample
 from steelquant.segmentation.engine import Engine
 from steelquant.segmentation.scaling import field_tiling, predict_resampled
 from steelquant.segmentation.strips import Strip, label_strips
@@ -32,11 +34,14 @@ class Prediction:
         ``(height, width)`` uint8, 255 = surely pearlite; None unless asked for.
     confidence
         Mean probability of the chosen class over the counted pixels; None where none counts.
+    deep
+        What the network saw in the field.
     """
 
     labels: NDArray[np.uint8]
     probability: NDArray[np.uint8] | None
     confidence: float | None
+    deep: DeepSample
 
 
 class Predictor:
@@ -136,18 +141,26 @@ class Predictor:
             except MemoryError:
                 self.back_off()
             else:
-                predictions = []
-                for logits, (pixels, excluded) in zip(all_logits, fields, strict=True):
-                    blocks = blend(partial(_known, logits[None]), partial(_rows_of, pixels), grid, 1)
-                    predictions.append(self._labelled(blocks, pixels.shape[1], excluded, probabilities))
+                seen, predictions = self.engine.features, []
+                for place, (pixels, excluded) in enumerate(fields):
+                    logits = all_logits[place : place + 1]
+                    deep = DeepSample(grid, BLOCK_PX)
+                    deep.add(None if seen is None else seen[place : place + 1])
+                    blocks = blend(partial(_known, logits), partial(_rows_of, pixels), grid, 1)
+                    predictions.append(self._labelled(blocks, deep, pixels.shape[1], excluded, probabilities))
                 return predictions
         return [self.predict(*field, probabilities=probabilities) for field in fields]
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return a field's blended logits, ``(K, height, width)``; parameters as :meth:`predict`."""
+        return self.look_into(pixels)[0]
+
+    def look_into(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], DeepSample]:
+        """Return a field's blended logits, ``(K, height, width)``, and what the network saw in it."""
         while True:
             try:
-                return _assembled(self._blocks(pixels), pixels.shape[:2])
+                blocks, deep = self._blocks(pixels)
+                return _assembled(blocks, pixels.shape[:2]), deep
             except MemoryError:
                 self.back_off()
 
@@ -159,8 +172,10 @@ class Predictor:
         *,
         most_tile_px: int | None = None,
         probabilities: bool = False,
-    ) -> Iterator[Strip]:
+    ) -> tuple[Iterator[Strip], DeepSample]:
         """Label a field strip by strip, from top to bottom, with memory for one row of tiles.
+
+        What the network saw is collected while the strips are asked for.
 
         Parameters
         ----------
@@ -180,24 +195,28 @@ class Predictor:
         MemoryError
             If memory runs out; after :meth:`back_off` the field can be begun anew.
         """
-        tiling, run = self.tiling, self._run
+        tiling = self.tiling
         if most_tile_px is not None:
             tiling = tiling.limited(most_tile_px)
         if self._scale != 1:
             tiling = field_tiling(tiling, self._scale)
-            run = partial(predict_resampled, self._run, scale=self._scale, stride_px=self.tiling.stride_px)
         grid = tiling.grid(*size_px)
+        deep = DeepSample(grid, BLOCK_PX / self._scale)
+        run = partial(self._run, deep=deep)
+        if self._scale != 1:
+            run = partial(predict_resampled, run, scale=self._scale, stride_px=self.tiling.stride_px)
         blocks = blend(run, read_rows, grid, tiling.at_once(grid))
-        return label_strips(blocks, size_px[1], read_excluded, probabilities=probabilities)
+        return label_strips(blocks, size_px[1], read_excluded, probabilities=probabilities), deep
 
     def _predict(
         self, pixels: NDArray[np.uint8], excluded: NDArray[np.bool_] | None, probabilities: bool
     ) -> Prediction:
-        return self._labelled(self._blocks(pixels), pixels.shape[1], excluded, probabilities)
+        return self._labelled(*self._blocks(pixels), pixels.shape[1], excluded, probabilities)
 
     def _labelled(
         self,
         blocks: Iterable[Block],
+        deep: DeepSample,
         width_px: int,
         excluded: NDArray[np.bool_] | None,
         probabilities: bool,
@@ -217,32 +236,38 @@ class Predictor:
             if probabilities
             else None,
             confidence=sum(strip.certainty for strip in strips) / counted if counted else None,
+            deep=deep,
         )
 
-    def _blocks(self, pixels: NDArray[np.uint8]) -> Iterator[Block]:
-        """Yield the blocks of a field at its own size."""
+    def _blocks(self, pixels: NDArray[np.uint8]) -> tuple[Iterator[Block], DeepSample]:
+        """Return the blocks of a field at its own size, and what the network sees while they are made."""
         height, width = pixels.shape[:2]
         if self._scale == 1:
-            yield from self._unscaled_blocks(pixels)
-            return
+            return self._unscaled_blocks(pixels)
         size = max(1, round(width * self._scale)), max(1, round(height * self._scale))
         seen = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if self._scale < 1 else cv2.INTER_CUBIC)
-        logits = _assembled(self._unscaled_blocks(np.asarray(seen, np.uint8)), size[::-1])
+        blocks, deep = self._unscaled_blocks(np.asarray(seen, np.uint8))
+        logits = _assembled(blocks, size[::-1])
         back = cv2.INTER_LINEAR if self._scale < 1 else cv2.INTER_AREA
         planes = [cv2.resize(plane, (width, height), interpolation=back) for plane in logits]
-        yield Block(0, 0, np.stack(planes))
+        return iter([Block(0, 0, np.stack(planes))]), deep
 
-    def _unscaled_blocks(self, pixels: NDArray[np.uint8]) -> Iterator[Block]:
+    def _unscaled_blocks(self, pixels: NDArray[np.uint8]) -> tuple[Iterator[Block], DeepSample]:
         grid = self.tiling.grid(*pixels.shape[:2])
-        return blend(self._run, partial(_rows_of, pixels), grid, self.tiling.at_once(grid))
+        deep = DeepSample(grid, BLOCK_PX)
+        run = partial(self._run, deep=deep)
+        return blend(run, partial(_rows_of, pixels), grid, self.tiling.at_once(grid)), deep
 
-    def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the engine and note how long it takes."""
+    def _run(self, tiles: NDArray[np.uint8], deep: DeepSample | None = None) -> NDArray[np.float32]:
+        """Run the engine, note how long it takes, and collect what the network sees."""
         start = time.perf_counter()
         try:
-            return self.engine.predict(tiles)
+            logits = self.engine.predict(tiles)
         finally:
             self.network_seconds += time.perf_counter() - start
+        if deep is not None:
+            deep.add(self.engine.features)
+        return logits
 
     def back_off(self) -> None:
         """Ask for less memory: smaller batches, then smaller tiles, then the CPU.

@@ -71,6 +71,7 @@ class Record:
         self._planned: set[str] = set()
         self._order: list[str] = []
         self._texts: dict[str, str] = {}
+        self._is_closed = False
         self._lock = threading.RLock()
         self._saved_at = self._saving_s = 0.0
         self._read()
@@ -209,11 +210,15 @@ class Record:
             self.folder.remove(name)
 
     def close(self, finished_utc: str, engine: dict[str, Any] | None) -> None:
-        """Write the record for the last time in a run; ``engine`` says what predicted, if anything did."""
+        """Write the record for the last time in a run; what threads tell later does not count.
+
+        ``engine`` says what predicted, if anything did.
+        """
         with self._lock:
             self._header["finished_utc"] = finished_utc
             self._header["engine"] = engine or self._header["engine"]
             self._save(force=True)
+            self._is_closed = True
 
     def _put(self, result: FieldResult) -> None:
         self._results[result.name] = result
@@ -221,6 +226,8 @@ class Record:
 
     def _save(self, *, force: bool = False) -> None:
         """Rewrite the file, unless that would take more than its share of the time."""
+        if self._is_closed:
+            return
         start = time.monotonic()
         if not force and (start - self._saved_at) * _SAVE_SHARE < self._saving_s:
             return

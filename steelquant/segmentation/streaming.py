@@ -89,7 +89,7 @@ def _attempt(
     certainty, counted = 0.0, 0
     sample = Sample(*size, job.options.scale)
     with _Rows(job, mosaic, sample) as rows, _Outputs(job, field, mosaic, sample) as outputs:
-        strips = predictor.strips(
+        strips, deep = predictor.strips(
             size,
             rows.read,
             rows.excluded,
@@ -123,7 +123,7 @@ def _attempt(
         job,
         dataclasses.replace(field, excluded_px=excluded_px),
         sparse,
-        Prediction(labels, None, certainty / counted if counted else None),
+        Prediction(labels, None, certainty / counted if counted else None, deep),
         {phase.name: outputs.counts_px[phase.label] for phase in job.classes},
         sample.look(),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steelquant.networks.deeplab import DeepLabV3Plus
+from steelquant.networks.features import listening
 from steelquant.segmentation.blocks import BlockedDeepLab
 from steelquant.segmentation.folding import fold_batch_norms
 
@@ -35,6 +36,7 @@ class TorchEngine:
 
     def __init__(self, network: nn.Module, metadata: WeightsMetadata, device: torch.device) -> None:
         self.device = str(device)
+        self.features: NDArray[np.float32] | None = None
         self._place = device
         self._metadata = metadata
         plain = fold_batch_norms(network).to(device).to(memory_format=torch.channels_last)
@@ -62,6 +64,7 @@ class TorchEngine:
         with (
             torch.inference_mode(),
             torch.autocast("cuda", dtype=torch.float16, enabled=is_cuda),
+            listening(self._plain) as heard,
         ):
             # Bytes cross to the device, not floats; from (n, h, w, 3) they arrive channels last.
             batch = torch.from_numpy(tiles).permute(0, 3, 1, 2)
@@ -69,6 +72,7 @@ class TorchEngine:
                 batch = batch.pin_memory()
             values = batch.to(self._place, non_blocking=is_cuda).float()
             logits = self._network(values.sub_(self._mean).div_(self._std))
+            self.features = np.asarray(heard[0].float().cpu().numpy(), np.float32) if heard else None
             return _on_host(logits.float().contiguous(memory_format=torch.contiguous_format))
 
     def on_cpu(self) -> TorchEngine | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -245,9 +246,10 @@ def _measure_or_fail(task: _Task, settings: FieldSettings) -> FieldResult | File
 
 
 def _use_one_thread() -> None:
-    """Keep the worker processes from each starting a thread per core."""
+    """Keep a worker process from starting a thread per core, and leave Ctrl-C to the one that started it."""
     import cv2
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
 

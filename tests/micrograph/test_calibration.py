@@ -160,7 +160,8 @@ def test_imagej_without_a_unit_of_length(scale: Any) -> None:
 
 @pytest.mark.parametrize(("unit", "um"), [("CENTIMETER", 10_000), ("INCH", 25_400)])
 def test_baseline_resolution(scale: Any, unit: str, um: float) -> None:
-    calibration = scale(resolution=(um / 0.2252, um / 0.2252), resolutionunit=unit)
+    density = um * 10_000, 2252  # as two whole numbers, which every tifffile writes as they are
+    calibration = scale(resolution=(density, density), resolutionunit=unit)
     assert calibration.pixel_size_um == pytest.approx(0.2252, rel=1e-6)
     assert calibration.source == "TIFF XResolution"
 

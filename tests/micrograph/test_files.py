@@ -13,7 +13,8 @@ import pytest
 
 from steelquant.errors import FileError
 from steelquant.micrograph.field import Calibration
-from steelquant.micrograph.files import TEMPORARY_PREFIX, atomic_write, sha256_of, write_bytes, write_json
+from steelquant.micrograph.files import atomic_write, sha256_of, write_bytes, write_json
+from steelquant.micrograph.unfinished import TEMPORARY_PREFIX
 
 
 def leftovers(folder: Path) -> list[Path]:

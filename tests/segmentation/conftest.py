@@ -22,6 +22,7 @@ class ThresholdEngine:
 
     name = "threshold"
     version = "1"
+    features = None
 
     def __init__(self, device: str = "cpu", most_px: float = float("inf")) -> None:
         self.device = device

@@ -16,6 +16,7 @@ class Brightness:
     """Logits from a pixel's place in the tile as well as its colour, so that orientation matters."""
 
     version = "1"
+    features = None
 
     def __init__(self, gain: float, device: str = "cpu") -> None:
         self.name, self.device, self.gain = "arithmetic", device, gain

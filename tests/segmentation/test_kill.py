@@ -122,8 +122,8 @@ def test_ctrl_c_from_a_terminal_ends_within_a_second(forty_images, weights, tmp_
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     # Within a second where nobody else needs the processor; in proportion where others do.
-    others = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 1
-    assert time.monotonic() - start < 2 * max(1, others)
+    others = os.getloadavg()[0] / 3 if hasattr(os, "getloadavg") else 1
+    assert time.monotonic() - start < max(1, others)
     assert process.returncode != 0
     record = json.loads((tmp_path / "out" / "segmentation.json").read_text(encoding="utf-8"))
     assert record["finished_utc"]

@@ -45,7 +45,7 @@ def test_what_lies_beside_padding_has_no_say(texture):
     pixels = texture(700, 500)
 
     class WrongAtBorders:
-        name, device = "wrong", "cpu"
+        name, device, features = "wrong", "cpu", None
 
         def predict(self, tiles):
             logits = np.zeros((1, 2, *tiles.shape[1:3]), np.float32)
@@ -80,7 +80,7 @@ def test_three_classes_take_the_largest_logit(texture):
     pixels = texture(300, 500)
 
     class Channels:
-        name, device = "channels", "cpu"
+        name, device, features = "channels", "cpu", None
 
         def predict(self, tiles):
             return np.ascontiguousarray(tiles.transpose(0, 3, 1, 2).astype(np.float32) / 32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from steelquant.learning.synthetic.field import SyntheticField, synthesize_field
 from steelquant.learning.synthetic.recipe import Recipe, recipe_yaml
 from steelquant.micrograph.documents import parse_yaml
 from steelquant.micrograph.files import atomic_write, write_bytes
-from steelquant.micrograph.masks import write_mask
+from steelquant.micrograph.masks import scale_tags, write_mask
 from steelquant.micrograph.naming import GRAINS_MARK
 
 RECIPE_NAME = "recipe.yaml"
@@ -151,6 +152,7 @@ def _run(tasks: list[_Task], workers: int) -> Iterable[None]:
 
 
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     cv2.setNumThreads(1)
 
 
@@ -171,7 +173,6 @@ def write_grains(path: Path, field: SyntheticField) -> None:
 
 
 def _write_tiff(path: Path, data: NDArray[Any], pixel_size_um: float, description: str | None = None) -> None:
-    per_centimetre = 10_000 / pixel_size_um
     with atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
@@ -179,8 +180,7 @@ def _write_tiff(path: Path, data: NDArray[Any], pixel_size_um: float, descriptio
             photometric="rgb" if data.ndim == 3 else "minisblack",
             compression="lzw" if data.ndim == 3 else "zlib",
             predictor=data.ndim == 3,
-            resolution=(per_centimetre, per_centimetre),
-            resolutionunit="CENTIMETER",
+            **scale_tags(pixel_size_um),
             description=description,
             metadata=None,
         )
