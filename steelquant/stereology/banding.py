@@ -177,6 +177,30 @@ def degree_of_orientation(across_per_mm: float, along_per_mm: float) -> float | 
 
 
 @dataclass(frozen=True)
+class DirectionalCounts:
+    """What lines across and along an axis meet, per pixel of their length.
+
+    Attributes
+    ----------
+    across_per_px, along_per_px
+        N_⊥ and N_∥.
+    """
+
+    across_per_px: float
+    along_per_px: float
+
+    @property
+    def anisotropy_index(self) -> float | None:
+        """AI = N_⊥/N_∥; infinite for unbroken bands, None without a feature."""
+        return anisotropy_index(self.across_per_px, self.along_per_px)
+
+    @property
+    def degree_of_orientation(self) -> float | None:
+        """Ω12; None without a feature."""
+        return degree_of_orientation(self.across_per_px, self.along_per_px)
+
+
+@dataclass(frozen=True)
 class Banding:
     """Banding of one field's phase (ASTM E1268).
 

@@ -16,12 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.stereology.banding import (
-    DeformationAxis,
-    anisotropy_index,
-    degree_of_orientation,
-    measure_banding,
-)
+from steelquant.stereology.banding import DeformationAxis, DirectionalCounts, measure_banding
 
 BEYOND_CHANCE = 2.5
 """Contrast from which a phase is banded or drawn out beyond chance. Of 115 simulated fields without
@@ -38,15 +33,15 @@ _SIGMAS_PER_PIXEL = 4.0
 
 
 @dataclass(frozen=True)
-class Bands:
+class Bands(DirectionalCounts):
     """Bands of one phase in one field, in pixels.
 
     Attributes
     ----------
-    smoothing_px
-        Standard deviation σ of the Gaussian.
     across_per_px, along_per_px
         N_⊥ and N_∥: regions richer in the phase than the field, met per length of lines.
+    smoothing_px
+        Standard deviation σ of the Gaussian.
     contrast
         (N_⊥ − N_∥)·√(A/(σ·(N_⊥ + N_∥))) with the counted area A: the difference in units of about 1.3 times
         its scatter between fields without bands.
@@ -56,8 +51,6 @@ class Bands:
     """
 
     smoothing_px: float
-    across_per_px: float
-    along_per_px: float
     contrast: float
     smallest_feature_px: float
     smallest_island_px: float
@@ -66,16 +59,6 @@ class Bands:
     def are_shown(self) -> bool:
         """Whether the phase is banded, or drawn out, along the axis beyond chance."""
         return self.contrast >= BEYOND_CHANCE
-
-    @property
-    def anisotropy_index(self) -> float | None:
-        """AI = N_⊥/N_∥; infinite for unbroken bands."""
-        return anisotropy_index(self.across_per_px, self.along_per_px)
-
-    @property
-    def degree_of_orientation(self) -> float | None:
-        """Ω12."""
-        return degree_of_orientation(self.across_per_px, self.along_per_px)
 
     @property
     def spacing_px(self) -> float | None:

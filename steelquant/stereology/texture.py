@@ -11,12 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelquant.stereology.arrangement import nearest_neighbours
-from steelquant.stereology.banding import (
-    DeformationAxis,
-    anisotropy_index,
-    degree_of_orientation,
-    measure_banding,
-)
+from steelquant.stereology.banding import DeformationAxis, DirectionalCounts, measure_banding
 from steelquant.stereology.bands import Bands, measure_bands
 from steelquant.stereology.features import Features
 
@@ -24,33 +19,21 @@ _PIXEL = 1.0
 
 
 @dataclass(frozen=True)
-class BandingMeasures:
+class BandingMeasures(DirectionalCounts):
     """Banding of one phase in one field (ASTM E1268) by the outlines of its features, in pixels.
 
     Attributes
     ----------
-    axis
-        What "along" means.
     across_per_px, along_per_px
         N_⊥ and N_∥: features met per length of lines across and along the axis.
+    axis
+        What "along" means.
     phase_fraction
         V_V of the phase on the counted area.
     """
 
     axis: DeformationAxis
-    across_per_px: float
-    along_per_px: float
     phase_fraction: float
-
-    @property
-    def anisotropy_index(self) -> float | None:
-        """AI = N_⊥/N_∥; infinite for unbroken bands, None without a feature."""
-        return anisotropy_index(self.across_per_px, self.along_per_px)
-
-    @property
-    def degree_of_orientation(self) -> float | None:
-        """Ω12; None without a feature."""
-        return degree_of_orientation(self.across_per_px, self.along_per_px)
 
     @property
     def band_spacing_px(self) -> float | None:
@@ -104,7 +87,7 @@ def measure_texture(
     centroids = np.column_stack((features.centroid_x_px, features.centroid_y_px))
     near = nearest_neighbours(centroids, float(counted_px), 2.0 * (height + width))
     return Texture(
-        BandingMeasures(axis, across, along, counts.phase_fraction),
+        BandingMeasures(across, along, axis, counts.phase_fraction),
         measure_bands(of_phase, axis, max(across, along), excluded=outside),
         Neighbours(near.mean_distance_um, near.ratio, near.p_value, near.arrangement),
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -213,6 +215,27 @@ def test_a_table_gives_each_field_its_scale_and_is_named_in_the_report(workplace
     assert "scales.csv, line 2 (C15_*) gives 0.25 µm/px but" in rows["C15_1"]["Scale conflicts"]
     assert content["parameters"]["pixel size (µm/px)"] == "scales.csv"
     assert "no row of scales.csv fits" in " ".join(result.stdout.split())
+
+
+def test_every_report_says_where_the_scale_comes_from(workplace):
+    (workplace / "scales.csv").write_text("path,pixel_size_um\nC15_*,0.25\n")
+
+    result = run("--pixel-size", "scales.csv", "--no-grains", "--html", "report.html")
+
+    assert result.exit_code == 0, result.output
+    stated, tagged = "scales.csv, line 2 (C15_*)", "OME PhysicalSizeX"
+    content = json.loads((workplace / "report.json").read_text(encoding="utf-8"))
+    sheet = pd.read_excel(workplace / "report.xlsx", sheet_name="Provenance", header=None)
+    found = {
+        "JSON": [row["Scale from"] for row in content["provenance"]],
+        "CSV": list(pd.read_csv(workplace / "report.provenance.csv")["Scale from"]),
+        "Excel": [cell for cell in sheet.to_numpy().ravel() if cell in (stated, tagged)],
+    }
+    assert {name: sorted(cells) for name, cells in found.items()} == dict.fromkeys(
+        found, sorted(3 * [stated] + 3 * [tagged])
+    )
+    page = html.unescape((workplace / "report.html").read_text(encoding="utf-8"))
+    assert page.count(stated) >= 3 and page.count(tagged) >= 3
 
 
 def test_rows_of_a_table_that_contradict_each_other_fail_their_field_alone(workplace):

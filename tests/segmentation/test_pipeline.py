@@ -8,6 +8,7 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from steelquant.errors import FileError, UsageError
 from steelquant.micrograph import files
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.micrograph.masks import read_mask, read_probability
-from steelquant.networks.weights import read_metadata
+from steelquant.networks.weights import read_metadata, read_weights, write_weights
 from steelquant.segmentation import SegmentationInterrupted, pipeline, segment
 from steelquant.segmentation.lock import folder_lock
 
@@ -321,6 +322,28 @@ def test_doubtful_fields_are_named(threshold_run, tmp_path, texture, grey, words
     warnings = threshold_run(tmp_path / "a.png", output=tmp_path / "out").fields[0].warnings
     for word in words:
         assert any(word in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("pixel_size_um", "scale", "told"),
+    [(0.4, 1, False), (0.9, 1, False), (1.2, 1, True), (1.2, 2, False), (0.04, 1, True), (0.4, 0.25, True)],
+)
+def test_a_scale_outside_the_trained_range_is_named(
+    threshold_run, weights, tmp_path, texture, pixel_size_um, scale, told
+):
+    network, metadata = read_weights(weights)
+    ranged = tmp_path / "mobilenetv2.safetensors"
+    write_weights(ranged, network, replace(metadata, pixel_size_um=(0.05, 0.9)))
+    cv2.imwrite(str(tmp_path / "a.png"), texture(100, 100))
+    run = threshold_run(
+        tmp_path / "a.png",
+        output=tmp_path / "out",
+        weights=ranged,
+        pixel_size_um=pixel_size_um,
+        scale=scale,
+    )
+    words = f"{pixel_size_um / scale:.3g} µm/px is outside the 0.05–0.9 of the training fields"
+    assert (words in run.fields[0].warnings) is told
 
 
 def test_an_unsure_prediction_is_named(threshold_run, tmp_path):
