@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from safetensors.numpy import save_file
 
 from steelquant.errors import FileError, UsageError
 from steelquant.micrograph import files
 from steelquant.micrograph.exclusion import Exclusion
 from steelquant.micrograph.masks import read_mask, read_probability
-from steelquant.networks.weights import read_metadata, read_weights, write_weights
+from steelquant.networks.weights import read_metadata
 from steelquant.segmentation import SegmentationInterrupted, pipeline, segment
 from steelquant.segmentation.lock import folder_lock
 
@@ -331,14 +332,12 @@ def test_doubtful_fields_are_named(threshold_run, tmp_path, texture, grey, words
 def test_a_scale_outside_the_trained_range_is_named(
     threshold_run, weights, tmp_path, texture, pixel_size_um, scale, told
 ):
-    network, metadata = read_weights(weights)
-    ranged = tmp_path / "mobilenetv2.safetensors"
-    write_weights(ranged, network, replace(metadata, pixel_size_um=(0.05, 0.9)))
+    metadata = replace(read_metadata(weights), pixel_size_um=(0.05, 0.9))
+    save_file({"unused": np.zeros(1, np.float32)}, weights, metadata={"steelquant": metadata.to_json()})
     cv2.imwrite(str(tmp_path / "a.png"), texture(100, 100))
     run = threshold_run(
         tmp_path / "a.png",
         output=tmp_path / "out",
-        weights=ranged,
         pixel_size_um=pixel_size_um,
         scale=scale,
     )
