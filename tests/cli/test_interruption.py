@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -116,6 +118,34 @@ def test_segment_ends_in_the_middle_of_a_field(tmp_path: Path, untrained_weights
     assert "Traceback" not in told
     assert not _hidden(tmp_path)
     assert not list(tmp_path.glob("out/b.*"))
+
+
+@pytest.mark.slow
+def test_segment_ends_at_any_moment(tmp_path: Path, untrained_weights: Path) -> None:
+    """``-s`` prints how long it took, and how often there was time for the summary."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "fields").mkdir()
+    for number in range(24):
+        field = rng.integers(0, 256, (1542, 2080, 3), np.uint8)
+        tifffile.imwrite(tmp_path / f"fields/{number:02}.tif", field)
+    chance = random.Random(0)
+    times_s, summaries = [], 0
+    for place in range(12):
+        words = ("segment", "fields", "--weights", untrained_weights, "--output", f"out{place}")
+        process = _start(tmp_path, "-m", "steelquant", *words)
+        _wait_for((tmp_path / f"out{place}/segmentation.json").exists, process)
+        time.sleep(chance.uniform(0, 12))
+        took, said, told = _interrupt(process)
+        times_s.append(took)
+        summaries += "the same command goes on" in said
+        assert process.returncode == 130, told
+        assert "Traceback" not in told
+        assert not _hidden(tmp_path)
+    print(
+        f"\n12 moments: median {statistics.median(times_s):.2f} s, worst {max(times_s):.2f} s, "
+        f"{summaries} with summary, load {os.getloadavg()[0]:.1f}"
+    )
+    assert max(times_s) < _most_s()
 
 
 def test_quantify_and_its_processes_end(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ import tifffile
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "segmentation"), str(TESTS / "stereology")]
 
-from conftest import ThresholdEngine  # noqa: E402
 from segmented_folder import squares, write_segmented  # noqa: E402
+from threshold_engine import ThresholdEngine  # noqa: E402
 from whole_files import is_whole  # noqa: E402
 
 from steelquant.errors import FileError  # noqa: E402

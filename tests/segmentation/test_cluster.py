@@ -11,12 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-import conftest
 import cv2
 import numpy as np
 import pytest
+import threshold_engine
 import tifffile
-from conftest import ThresholdEngine
+from threshold_engine import ThresholdEngine
 from typer.testing import CliRunner
 
 from steelquant.cli import app
@@ -332,7 +332,7 @@ class SlowNetwork(distributed.WorkerPlugin):
 def test_a_worker_that_is_killed_loses_nothing(threshold_run, weights, texture, tmp_path):
     """Two worker processes, one killed in the middle; it is started again by its nanny."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    cloudpickle.register_pickle_by_value(conftest)
+    cloudpickle.register_pickle_by_value(threshold_engine)
     folder = tmp_path / "fields"
     folder.mkdir()
     for place in range(24):

@@ -22,7 +22,7 @@ RUN = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from conftest import ThresholdEngine
+from threshold_engine import ThresholdEngine
 from steelquant.networks.weights import read_metadata
 from steelquant.segmentation import pipeline, segment
 

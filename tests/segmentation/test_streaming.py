@@ -232,7 +232,7 @@ def test_a_full_disk_ends_the_run(threshold_run, field, tmp_path, monkeypatch):
 MEASURED_RUN = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from conftest import ThresholdEngine
+from threshold_engine import ThresholdEngine
 from steelquant.segmentation import pipeline, segment
 
 pipeline.load_engine = lambda *_: (ThresholdEngine(), None)
