@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from steelquant.errors import FileError
-from steelquant.micrograph.unfinished import remove_abandoned_once, unfinished_beside
+from steelquant.micrograph.unfinished import remove_abandoned_since, unfinished_beside
 
 _REPLACE_ATTEMPTS = 6
 _REASONS = {
@@ -99,7 +99,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except FileExistsError:
                 raise FileError(path, f"cannot be written: {path.parent} is a file, not a folder") from None
-            remove_abandoned_once(path.parent.absolute())
+            remove_abandoned_since(path.parent.absolute())
             yield temporary
             _flush(temporary)
             _replace(temporary, path)

@@ -27,6 +27,9 @@ _FORGOTTEN_S = 24 * 3600
 
 _in_work: set[Path] = set()
 
+_of_others: dict[Path, list[tuple[Path, int]]] = {}
+"""By folder what other processes here were writing when it was looked through, and their numbers."""
+
 
 @contextlib.contextmanager
 def unfinished_beside(path: Path) -> Iterator[Path]:
@@ -54,17 +57,36 @@ def remove_abandoned(folder: Path) -> None:
 
     Of processes on other machines, or in other containers, only files that nobody touched for a day go.
     """
+    living: list[tuple[Path, int]] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if (name := _NAME.fullmatch(entry.name)) and _is_abandoned(entry, *name.groups()):
+            if (name := _NAME.fullmatch(entry.name)) is None:
+                continue
+            machine, process = name.groups()
+            if _is_abandoned(entry, machine, process):
                 with contextlib.suppress(OSError):
                     Path(entry).unlink()
+            elif machine == _machine() and process is not None and int(process) != os.getpid():
+                living.append((Path(entry), int(process)))
+    _of_others[folder] = living
 
 
-@functools.cache
-def remove_abandoned_once(folder: Path) -> None:
-    """Do so unless this process has done it already: it is asked for before every file."""
-    remove_abandoned(folder)
+def remove_abandoned_since(folder: Path) -> None:
+    """Look through a folder at the first call; later only at what others were writing then.
+
+    It is asked for before every file, and a killed process may take a moment to die.
+    """
+    if folder not in _of_others:
+        remove_abandoned(folder)
+        return
+    living = []
+    for temporary, process in _of_others[folder]:
+        if _is_alive(process):
+            living.append((temporary, process))
+        else:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    _of_others[folder] = living
 
 
 def _is_abandoned(entry: os.DirEntry[str], machine: str | None, process: str | None) -> bool:
@@ -107,4 +129,8 @@ def _is_alive(process: int) -> bool:
         return False
     except (OSError, OverflowError):
         return True
-    return True
+    try:  # One that has ended, but which nobody has asked about yet, keeps its number.
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -63,6 +63,29 @@ def test_what_a_living_process_writes_stays(tmp_path: Path) -> None:
     assert not _hidden(tmp_path)
 
 
+def test_what_a_process_was_writing_goes_once_it_is_dead(tmp_path: Path) -> None:
+    process = _half_written(tmp_path / "report.xlsx")
+    write_bytes(tmp_path / "first.csv", b"whole")
+    assert len(_hidden(tmp_path)) == 1
+    process.kill()
+    process.communicate()
+    write_bytes(tmp_path / "second.csv", b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.csv", "second.csv"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_an_ended_process_that_nobody_asked_about_is_dead(tmp_path: Path) -> None:
+    process = _half_written(tmp_path / "report.xlsx")
+    process.kill()
+    deadline = time.monotonic() + 10
+    while ") Z " not in Path(f"/proc/{process.pid}/stat").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    write_bytes(tmp_path / "another.csv", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["another.csv"]
+    process.communicate()
+
+
 @pytest.mark.parametrize("name", ["01234567-99-0123456789ab.part.tif", "0123456789ab.part.tif"])
 def test_files_of_another_machine_go_after_a_day(tmp_path: Path, name: str) -> None:
     left = tmp_path / f"{TEMPORARY_PREFIX}{name}"
