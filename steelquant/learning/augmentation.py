@@ -69,6 +69,8 @@ def change_picture(crop: Pixels, random: np.random.Generator) -> Pixels:
         picture *= random.uniform(0.85, 1.15, size=3).astype(np.float32)
     if random.random() < 0.15:
         picture = _uneven_light(picture, random)
+    if random.random() < 0.15:
+        picture = _stained(picture, random)
     if random.random() < 0.4:
         contrast = np.exp(random.uniform(np.log(0.25), np.log(1.3)))
         # Half of the time about the crop's own ferrite: a faint etch beside ferrite that stays as it is.
@@ -96,3 +98,13 @@ def _uneven_light(picture: Picture, random: np.random.Generator) -> Picture:
     slope = np.cos(angle) * columns + np.sin(angle) * rows
     light = 1 + random.uniform(0.05, 0.35) * slope
     return picture * light[..., None].astype(np.float32)
+
+
+def _stained(picture: Picture, random: np.random.Generator) -> Picture:
+    """Lay dried etchant over a part: brownish, of any shape, and softer at its rim than any phase."""
+    height, width = picture.shape[:2]
+    coarse = random.standard_normal((random.integers(2, 6), random.integers(2, 6)), dtype=np.float32)
+    shape = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    share = 1 / (1 + np.exp((random.uniform(-0.3, 0.8) - shape) * random.uniform(3, 10)))
+    tint = random.uniform(0.1, 0.5) * random.uniform((0.7, 0.9, 1.0), (1.0, 1.1, 1.3))
+    return picture * (1 - share[..., None] * tint.astype(np.float32))
