@@ -76,8 +76,9 @@ def write_mask(
     ValueError
         `labels` holds values that `classes` does not name.
     """
-    named = {EXCLUDED, *(item.label for item in classes)}
-    counts = {label: int(np.count_nonzero(labels == label)) for label in named}
+    named = sorted({EXCLUDED, *(item.label for item in classes)})
+    highest = labels.max(initial=0)  # most fields have no excluded pixel to look for
+    counts = {label: int(np.count_nonzero(labels == label)) if label <= highest else 0 for label in named}
     if sum(counts.values()) != labels.size:
         raise ValueError("the labels hold values that the classes do not name")
     description = _describe_mask(labels.shape, pixel_size_um, classes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -64,7 +66,8 @@ def decode(stream: BinaryIO, path: Path, page: int, size: int, sha256: str) -> P
     """
     with tifffile.TiffFile(stream, name=path.name) as tiff:
         parts = field_pages(tiff, path, page)
-        return interpret(tiff, parts, _read(parts, path, size), path, sha256)
+        content = stream.getvalue() if isinstance(stream, io.BytesIO) else None
+        return interpret(tiff, parts, _read(parts, path, size, content), path, sha256)
 
 
 def field_pages(tiff: tifffile.TiffFile, path: Path, page: int) -> list[Any]:
@@ -198,13 +201,20 @@ def _channels_in_pages(tiff: tifffile.TiffFile, path: Path) -> int:
     return 3
 
 
-def _read(parts: list[Any], path: Path, size: int) -> NDArray[Any]:
+def _read(parts: list[Any], path: Path, size: int, content: bytes | None) -> NDArray[Any]:
     """Check and decode the pages of one field, channels last."""
     for part in parts:
         check_page(part, path, size)
-    return join_channels(
-        [samples_last(part, part.asarray(maxworkers=1, buffersize=_BUFFER_BYTES)) for part in parts], path
-    )
+    return join_channels([samples_last(part, _samples(part, content)) for part in parts], path)
+
+
+def _samples(page: Any, content: bytes | None) -> NDArray[Any]:
+    """Decode a page; what lies uncompressed in a file that is in memory is looked at where it lies."""
+    plain = page.is_contiguous and page.fillorder == 1 and page.predictor == 1 and not page.is_subsampled
+    if content is None or not plain:
+        return np.asarray(page.asarray(maxworkers=1, buffersize=_BUFFER_BYTES))
+    dtype = np.dtype(page.parent.byteorder + page._dtype.char)
+    return np.frombuffer(content, dtype, math.prod(page.shaped), page.dataoffsets[0])
 
 
 def join_channels(arrays: list[NDArray[Any]], path: Path) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -72,21 +73,36 @@ class DeepSample:
         """
         grid = self._grid
         size = np.array([grid.height_px, grid.width_px])
+        outside = labels == EXCLUDED if labels.max(initial=0) == EXCLUDED else None
         features, centres = [], []
         for (row, column), tile in zip(grid.tiles(), self._tiles, strict=False):
-            origin = np.array([grid.rows.origins_px[row], grid.columns.origins_px[column]])
-            end = np.minimum(origin + grid.tile_shape, size)
-            for place in np.ndindex(tile.shape[:2]):
-                first = origin + np.array(place) * self._block_px
-                last = np.minimum(first + self._block_px, end)
-                is_sliver = (last - first < _LEAST_SIDE * self._block_px) & (np.array(place) > 0)
-                if is_sliver.any() or (last <= first).any():
-                    continue
-                (top, left), (bottom, right) = (
-                    np.rint(corner / size * labels.shape).astype(int) for corner in (first, last)
+            origins = grid.rows.origins_px[row], grid.columns.origins_px[column]
+            sides = [
+                self._sides(origin, min(origin + edge, length), count)
+                for origin, edge, length, count in zip(
+                    origins, grid.tile_shape, size.tolist(), tile.shape[:2], strict=True
                 )
-                part = labels[top : max(bottom, top + 1), left : max(right, left + 1)]
-                if np.count_nonzero(part == EXCLUDED) <= _MOST_EXCLUDED * part.size:
-                    features.append(tile[place])
-                    centres.append((first + last) / 2 / size)
+            ]
+            for (i, top, bottom), (j, left, right) in itertools.product(*sides):
+                corners = np.array([[top, left], [bottom, right]]) / size
+                if outside is None or _counts(outside, corners):
+                    features.append(tile[i, j])
+                    centres.append(corners.mean(axis=0))
         return SeenBlocks(np.array(features), np.array(centres)) if features else None
+
+    def _sides(self, origin: int, end: int, count: int) -> list[tuple[int, float, float]]:
+        """Return number, beginning and end of the blocks of a tile along one axis, but for slivers."""
+        sides = []
+        for place in range(count):
+            first = origin + place * self._block_px
+            last = min(first + self._block_px, end)
+            if last > first and (place == 0 or last - first >= _LEAST_SIDE * self._block_px):
+                sides.append((place, first, last))
+        return sides
+
+
+def _counts(outside: NDArray[np.bool_], corners: NDArray[np.float64]) -> bool:
+    """Tell whether enough of a block counts, whose corners are shares of the field's height and width."""
+    (top, left), (bottom, right) = np.rint(corners * outside.shape).astype(int)
+    part = outside[top : max(bottom, top + 1), left : max(right, left + 1)]
+    return bool(np.count_nonzero(part) <= _MOST_EXCLUDED * part.size)

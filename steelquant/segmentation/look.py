@@ -189,14 +189,15 @@ def _look(blocks: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Look
         colours = pixels.astype(np.float32)
         grey = _grey(colours)
         in_matrix = (labels == 0).astype(np.float32)
+        small = _reduced(colours)
         texture.append(_texture(grey))
-        colour.append(_colour(colours))
-        levels.append(grey[::4, ::4].ravel())
+        colour.append(_colour(small))
+        levels.append(grey[::8, ::8].ravel())
         if cv2.countNonZero(in_matrix) >= _LEAST_SHARE * in_matrix.size:
             matrix.append(_mean(grey, in_matrix))
         if place in measured and (slope := _sharpness(grey, in_matrix, labels != EXCLUDED)) is not None:
             slopes.append(slope)
-        phases.add(grey, labels)
+        phases.add(_grey(small), labels)
     darkest, brightest = np.percentile(np.concatenate(levels), [2, 98])
     return Look(
         texture=np.array(texture),
@@ -225,10 +226,14 @@ def _texture(grey: NDArray[np.float32]) -> list[float]:
     return figures
 
 
-def _colour(colours: NDArray[np.float32]) -> list[float]:
+def _reduced(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the means of four by four pixels."""
+    return np.asarray(cv2.resize(colours, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _colour(small: NDArray[np.float32]) -> list[float]:
     """Return mean and spread of red and of blue over green, of pixels reduced four times."""
-    small = cv2.resize(colours, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    red, green, blue = cv2.split(np.log(np.asarray(small, np.float32) + np.float32(0.05 * 255)))
+    red, green, blue = cv2.split(np.log(small + np.float32(0.05 * 255)))
     means, spreads = zip(*(cv2.meanStdDev(ratio) for ratio in (red - green, blue - green)), strict=True)
     return [*(float(mean[0, 0]) for mean in means), *(float(np.log(s[0, 0] + 0.01)) for s in spreads)]
 
@@ -288,9 +293,8 @@ class _Phases:
     def __init__(self) -> None:
         self._sums = np.zeros((2, 3))
 
-    def add(self, grey: NDArray[np.float32], labels: NDArray[np.uint8]) -> None:
-        """Add a block; reduced four times, where the band from 8 to 48 px is that from 2 to 12."""
-        small = np.asarray(cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA))
+    def add(self, small: NDArray[np.float32], labels: NDArray[np.uint8]) -> None:
+        """Add a block, its grey reduced four times, where the band from 8 to 48 px is that from 2 to 12."""
         height, width = small.shape
         fine, coarse = (
             _smoothing(height, sigma) @ small @ _smoothing(width, sigma).T for sigma in _BAND_BLURS_PX

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from steelquant.errors import FileError
 from steelquant.micrograph.provenance import utc_now
+from steelquant.segmentation.allocator import keep_memory
 from steelquant.segmentation.folder import output_folder
 from steelquant.segmentation.job import Job
 from steelquant.segmentation.ledger import Ledger, Progress
@@ -46,6 +47,7 @@ class Workers(Protocol):
 
 def carry_out(job: Job, workers: Workers, progress: Callable[[Progress], None] | None) -> SegmentationRun:
     """Do a job; see :func:`steelquant.segmentation.segment`."""
+    keep_memory()
     folder = output_folder(job.options.output)
     if not folder.has_record():
         workers.make_ready()  # a missing device or damaged weights leave no folder behind
