@@ -101,7 +101,8 @@ class Sample:
     def __init__(self, height_px: int, width_px: int, scale: float = 1.0) -> None:
         block = min(round(BLOCK_PX / scale), _LARGEST_BLOCK_PX)
         self._scale = scale
-        rows, columns = _origins(height_px, block), _origins(width_px, block)
+        longest = max(height_px, width_px)
+        rows, columns = (_origins(length, block, longest) for length in (height_px, width_px))
         self._places = [(row, column) for row in rows for column in columns]
         self._shape = min(block, height_px), min(block, width_px)
         self._pixels = np.empty((len(self._places), *self._shape, 3), np.uint8)
@@ -161,9 +162,9 @@ def look_at(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], scale: float =
     return sample.look()
 
 
-def _origins(length_px: int, block_px: int) -> list[int]:
-    """Spread blocks over a side, the first and the last at its ends."""
-    count = min(_MOST_BLOCKS_A_SIDE, -(-length_px // block_px))
+def _origins(length_px: int, block_px: int, longest_px: int) -> list[int]:
+    """Spread blocks over a side, the first and the last at its ends, as densely as over the longest side."""
+    count = min(round(_MOST_BLOCKS_A_SIDE * length_px / longest_px), -(-length_px // block_px))
     if count <= 1:
         return [0]
     return [round(place * (length_px - block_px) / (count - 1)) for place in range(count)]
