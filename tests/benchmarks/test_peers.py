@@ -92,7 +92,7 @@ if find_spec("onnxruntime") and find_spec("onnx") and not ISA:
 OTHERS = {
     name: [
         Contender(OURS, _ours()),
-        *([Contender(f"{OURS} --engine torch", _ours("torch"))] if name == "resnet18" else []),
+        *([Contender(f"{OURS} --engine torch", _ours("torch"))] if name in ("resnet18", "segnet") else []),
         Contender(MONAI_PUBLISHED_QUARTER, _monai("published", 0.25)),
     ]
     for name in ("resnet18", "resnet50", "unet", "segnet")

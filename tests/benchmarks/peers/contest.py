@@ -174,9 +174,11 @@ class Contest:
             (output / path.name).replace(kept / path.name)
 
     def _agreement(self, name: str, reference: str) -> float | None:
-        """Return the least share of equal labels over the fields that both have masks of."""
+        """Return the least share of equal labels over the fields that both have masks of, None without."""
         folder = self.folder / "masks"
         own, other = folder / name.replace("/", "-"), folder / reference.replace("/", "-")
+        if not other.is_dir():
+            return None  # without trained weights there is nothing to agree on
         both = sorted({path.name for path in own.iterdir()} & {path.name for path in other.iterdir()})
         shares = [float(np.mean(tifffile.imread(own / n) == tifffile.imread(other / n))) for n in both]
         return round(min(shares), 6) if shares else None
