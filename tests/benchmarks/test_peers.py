@@ -1,6 +1,6 @@
 """steelquant against MONAI, PyTorch and ONNX Runtime, from files to masks on disk, side by side in one run.
 
-``pytest -m benchmark -s tests/benchmarks/test_peers.py`` takes about 25 minutes on two idle cores, prints
+``pytest -m benchmark -s tests/benchmarks/test_peers.py`` takes about 35 minutes on two idle cores, prints
 the tables at its end, and writes them to ``benchmarks/peers.md`` and all figures to
 ``benchmarks/peers-MODEL.json`` and ``benchmarks/scaling.json`` (with ``-AVX2`` where that was asked for).
 Where other programs are at work, the figures of processor time hold all the same.
