@@ -9,9 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
+import cv2
+
 from steelquant.errors import FileError
 from steelquant.micrograph.field import Micrograph
 from steelquant.micrograph.mosaic import Mosaic
+from steelquant.segmentation.allocator import keep_memory
 from steelquant.segmentation.averaging import combine, combined_tiling
 from steelquant.segmentation.engine import load_engine
 from steelquant.segmentation.job import Job
@@ -208,7 +211,7 @@ def _size_px(micrograph: Micrograph) -> tuple[int, int]:
 
 
 def load_predictor(job: Job, tell: Callable[[str], None], device: str | None = None) -> Predictor:
-    """Load the networks of a job.
+    """Load the networks of a job into a process that does its fields, and make it fit for many of them.
 
     Parameters
     ----------
@@ -226,6 +229,8 @@ def load_predictor(job: Job, tell: Callable[[str], None], device: str | None = N
     FileError
         If a weight file cannot be used.
     """
+    keep_memory()
+    cv2.setNumThreads(1)  # fields are done side by side; threads within each only wait for one another
     options = job.options
     engines = [
         load_engine(member.path, device or options.device, options.engine, tell)[0] for member in job.weights

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import cv2
-
 from steelquant.errors import FileError
 from steelquant.micrograph.provenance import utc_now
-from steelquant.segmentation.allocator import keep_memory
 from steelquant.segmentation.folder import output_folder
 from steelquant.segmentation.job import Job
 from steelquant.segmentation.ledger import Ledger, Progress
@@ -49,8 +46,6 @@ class Workers(Protocol):
 
 def carry_out(job: Job, workers: Workers, progress: Callable[[Progress], None] | None) -> SegmentationRun:
     """Do a job; see :func:`steelquant.segmentation.segment`."""
-    keep_memory()
-    cv2.setNumThreads(1)  # fields are done side by side; threads within each only wait for one another
     folder = output_folder(job.options.output)
     if not folder.has_record():
         workers.make_ready()  # a missing device or damaged weights leave no folder behind
