@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from steelquant.micrograph.field import PhaseClass
 from steelquant.micrograph.masks import find_masks
 from steelquant.micrograph.provenance import machine
 from steelquant.micrograph.scale_table import read_pixel_sizes
+from steelquant.processes import worker_processes
 from steelquant.stereology.corrections import find_corrected_sources
 from steelquant.stereology.measurement import FieldResult, FieldSettings, measure_field
 from steelquant.stereology.micrographs import Micrographs
@@ -224,8 +222,7 @@ def _measure_all(
         for task in rest:
             yield _measure_or_fail(task, settings)
         return
-    context = multiprocessing.get_context("spawn")  # the same on all systems, and safe beside threads
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_use_one_thread) as pool:
+    with worker_processes(count) as pool:
         yield from pool.map(_measure_or_fail, rest, [settings] * len(rest))
 
 
@@ -243,14 +240,6 @@ def _measure_or_fail(task: _Task, settings: FieldSettings) -> FieldResult | File
         return measure_field(source, settings, micrographs)
     except FileError as error:
         return error
-
-
-def _use_one_thread() -> None:
-    """Keep a worker process from starting a thread per core, and leave Ctrl-C to the one that started it."""
-    import cv2
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
 
 
 def _field_name(source: FieldSource) -> FieldName:

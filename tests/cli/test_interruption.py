@@ -148,7 +148,9 @@ def test_segment_ends_at_any_moment(tmp_path: Path, untrained_weights: Path) -> 
     assert max(times_s) < _most_s()
 
 
-def test_quantify_and_its_processes_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("started", [1, 2, 3])  # the first one tracks resources
+def test_quantify_and_its_processes_end(tmp_path: Path, started: int, whole_group: bool) -> None:
     rng = np.random.default_rng(1)
     (tmp_path / "masks").mkdir()
     for number in range(6):
@@ -156,8 +158,8 @@ def test_quantify_and_its_processes_end(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / "masks" / f"{number}.tif", mask)
     words = ("quantify", "masks", "--pixel-size", 0.5, "--no-grains", "--workers", 2)
     process = _start(tmp_path, "-m", "steelquant", *words)
-    _wait_for(lambda: _children(process.pid) >= 3, process)  # one tracks resources
-    took, _, told = _interrupt(process, whole_group=False)
+    _wait_for(lambda: _children(process.pid) >= started, process)
+    took, _, told = _interrupt(process, whole_group=whole_group)
     assert took < _most_s()
     assert process.returncode == 130, told
     assert told == "error: interrupted; what was finished is on disk\n"

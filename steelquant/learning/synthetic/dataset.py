@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -25,6 +22,7 @@ from steelquant.micrograph.documents import parse_yaml
 from steelquant.micrograph.files import atomic_write, write_bytes
 from steelquant.micrograph.masks import scale_tags, write_mask
 from steelquant.micrograph.naming import GRAINS_MARK
+from steelquant.processes import worker_processes
 
 RECIPE_NAME = "recipe.yaml"
 SMALLEST_PX = 64
@@ -138,22 +136,10 @@ def _run(tasks: list[_Task], workers: int) -> Iterable[None]:
             _make(task)
             yield
         return
-    # Spawned processes start alike on every system and inherit no locks from a threaded parent.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_start_worker) as pool:
-        futures = [pool.submit(_make, task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    cv2.setNumThreads(1)
+    with worker_processes(min(workers, len(tasks))) as pool:
+        for future in as_completed([pool.submit(_make, task) for task in tasks]):
+            future.result()
+            yield
 
 
 def _make(task: _Task) -> None:
