@@ -198,7 +198,7 @@ def _record(
             {
                 **_method_record(method),
                 "weights": [
-                    {"file": str(w.path), "sha256": w.sha256, "metadata": asdict(w.metadata)}
+                    {"file": str(w.path), "sha256": w.sha256, "metadata": w.metadata.for_record()}
                     for w in weights.get(method.name, ())
                 ],
             }

@@ -78,6 +78,13 @@ class WeightsMetadata:
     version: str = ""
     licence: str = ""
 
+    def for_record(self) -> dict[str, Any]:
+        """Return what a run's record tells of the weights: all but how training fields look.
+
+        That is thousands of numbers, found by the file's hash.
+        """
+        return asdict(replace(self, familiarity=None))
+
     def to_json(self) -> str:
         """Return the header's JSON text, keys sorted, so that equal contents give equal bytes."""
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, ensure_ascii=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,7 @@ class Job:
                 "model": self.model,
                 "file": "+".join(str(member.path) for member in self.weights),
                 "sha256": "+".join(member.sha256 for member in self.weights),
-                # What training fields look like is thousands of numbers, found by the file's hash.
-                "metadata": [asdict(replace(member.metadata, familiarity=None)) for member in self.weights],
+                "metadata": [member.metadata.for_record() for member in self.weights],
             },
             "versions": versions(),
             "machine": machine(),
