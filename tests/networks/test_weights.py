@@ -167,3 +167,12 @@ def test_weight_files_may_be_read_by_whom_the_system_lets_read_new_files(saved: 
     ordinary = saved.parent / "ordinary"
     ordinary.write_bytes(b"")
     assert saved.stat().st_mode == ordinary.stat().st_mode
+
+
+def test_a_record_holds_all_but_how_training_fields_look() -> None:
+    metadata = weights.read_metadata(Path(__file__).parents[2] / "weights/mobilenetv2.safetensors")
+    assert metadata.familiarity is not None
+    record = metadata.for_record()
+    assert record["familiarity"] is None
+    assert record["training"] == metadata.training
+    assert len(json.dumps(record)) < len(metadata.to_json()) / 4
