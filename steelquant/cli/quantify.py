@@ -82,8 +82,8 @@ def quantify(
     boundary_threshold: Annotated[
         float | None,
         typer.Option(
-            metavar="X",
-            help="Strength in noise units from which a dark line bounds a grain: higher where stains pass "
+            metavar="P",
+            help="Probability, between 0 and 1, from which a line bounds a grain: higher where stains pass "
             "for boundaries, lower where boundaries are lost.",
             show_default="each field's own",
         ),

@@ -149,26 +149,34 @@ def _boundary_search(field: FieldResult) -> Sequence[Cell]:
     found, size = field.grains.search, field.pixel_size_um
     return (
         found.threshold,
-        100 * found.threshold_contrast,
+        found.probability,
+        found.uncertainty,
+        None if found.contrast is None else 100 * found.contrast,
+        100 * found.noise,
         100 * found.bridged_fraction,
         found.longest_gap_px,
         None if size is None else found.longest_gap_px * size,
         found.smallest_grain_px,
-        found.pits,
         found.sensitivity,
+        found.convexity,
+        found.loose_fraction,
     )
 
 
 _BOUNDARY_SEARCH: Group = (
     [
-        Column("Boundary threshold (noise units)", "0.00"),
-        Column("Boundary threshold (% of brightness)", "0.00"),
+        Column("Boundary threshold (probability)", "0.00"),
+        Column("Boundary mean probability (–)", "0.00"),
+        Column("G uncertain by boundaries (±)", "0.00"),
+        Column("Boundary contrast (% of brightness)", "0.0"),
+        Column("Picture noise (% of brightness)", "0.0"),
         Column("Boundary length closed (%)", "0.0"),
         Column("Longest gap closed (px)", "0.0"),
         Column("Longest gap closed (µm)", "0.00"),
         Column("Smallest grain (px)", "#,##0"),
-        Column("Etching pits filled (count)", "#,##0"),
         Column("G falls by threshold × 1.56 (–)", "0.00"),
+        Column("Grain convexity (–)", "0.000"),
+        Column("Loose lines over boundaries (–)", "0.00"),
     ],
     _boundary_search,
 )

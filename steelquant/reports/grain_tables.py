@@ -93,7 +93,7 @@ def grain_method(result: Quantification) -> str:
     threshold = span([grains.search.threshold for _, grains in measured], 2)
     return (
         "Ferrite grain size in the manner of ASTM E112 and E1382: boundaries found in the micrograph "
-        f"(threshold {threshold} noise units, {bridged} % of their "
+        f"by a network (probability from {threshold}, {bridged} % of their "
         f"length closed, gaps up to {max(gaps, default=0.0):.3g} {unit}); matrix intercept l̄ = V_V/N_L (§17) "
         "along every row, column and diagonal, a grain cut by a line's end counting ½; planimetric counts "
         "with cut grains ½ (Jeffries) and corner grains ¼ (Saltykov). "

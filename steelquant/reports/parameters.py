@@ -11,6 +11,8 @@ from steelquant import __version__
 from steelquant.micrograph.scale_table import ScaleTable
 from steelquant.reports.grain_tables import grain_method, span
 from steelquant.stereology.bands import BEYOND_CHANCE
+from steelquant.stereology.boundary_network import network_sha256
+from steelquant.stereology.boundary_verdict import CLEAR, FAINT
 from steelquant.stereology.carbon import ASSUMPTIONS
 from steelquant.stereology.duplex import AREA_OF_OUTLIERS, BIMODAL_APART, COARSER_BY, WIDE_RANGE
 from steelquant.stereology.features import CONNECTIVITY
@@ -69,34 +71,36 @@ def _grains(result: Quantification) -> Iterator[Parameter]:
         yield Parameter("grains", "not looked for", "--no-grains")
         return
     given = result.settings.boundary_threshold
-    meaning = "strength of a line in noise units at which a boundary is half seen; empty: each field's own"
-    yield Parameter("boundary threshold given (noise units)", given, meaning)
+    meaning = "mean probability from which a border is a boundary; empty: each field's own"
+    yield Parameter("boundary threshold given (probability)", given, meaning)
+    yield Parameter("boundary network", network_sha256(), "SHA-256 of the weights that find boundaries")
     if method := grain_method(result):
         yield Parameter("grain size method", method)
     found = [(field, field.grains.search) for field in result.fields if field.grains is not None]
     for name, digits, meaning, values in (
         (
-            "boundary threshold (noise units)",
+            "boundary threshold (probability)",
             2,
-            "strength of a line at which a boundary is half seen",
+            "mean probability from which a border is a boundary",
             [search.threshold for _, search in found],
         ),
         (
-            "boundary threshold (% of brightness)",
+            "G uncertain by boundaries (±)",
             2,
-            "the same as darkness, for the field's typical noise",
-            [100 * search.threshold_contrast for _, search in found],
+            "half-width of the 95 % interval for boundaries missed or mistaken; clear to "
+            f"{CLEAR:g}, too faint above {FAINT:g}",
+            [search.uncertainty for _, search in found if search.uncertainty is not None],
         ),
         (
             "longest gap closed (px)",
             0,
-            "longest stretch of a boundary that was not seen but closed",
+            "longest stretch of a boundary less likely than the threshold",
             [search.longest_gap_px for _, search in found],
         ),
         (
             "boundary length closed (%)",
             0,
-            "above 20 % boundaries are too faint",
+            "share of the boundaries less likely than the threshold",
             [100 * search.bridged_fraction for _, search in found],
         ),
         (
@@ -106,7 +110,7 @@ def _grains(result: Quantification) -> Iterator[Parameter]:
             [float(search.smallest_grain_px) for _, search in found],
         ),
         (
-            "watershed depth (noise units)",
+            "watershed depth (logit)",
             2,
             "shallower basins are none",
             [search.depth for _, search in found],

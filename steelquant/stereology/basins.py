@@ -9,7 +9,6 @@ merging on a few thousand basins.
 from __future__ import annotations
 
 import heapq
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -20,11 +19,8 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 
 Float = NDArray[np.float32]
 Labels = NDArray[np.int32]
-_Border = tuple[int, float, int, int, float]
-"""Length, summed visibility, the way between the ends in columns and rows, and the strength of it all."""
-
-_MOST_WINDING = 3.0
-"""A border around an island has no ends: it counts as no more winding than this."""
+_Border = tuple[int, float]
+"""Length and summed strength."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,6 @@ class Borders:
         ``(n,)`` sum of the value over the pairs.
     lowest
         ``(n,)`` its least value.
-    span
-        ``(n, 2)`` the border's two ends apart, in columns and rows: the pairs counted with the sign of
-        the side on which the first basin lies.
     """
 
     first: NDArray[np.int64]
@@ -51,7 +44,6 @@ class Borders:
     length: NDArray[np.int64]
     total: NDArray[np.float64]
     lowest: NDArray[np.float64]
-    span: NDArray[np.int64]
 
 
 def basins(relief: Float, inside: NDArray[np.bool_]) -> tuple[Labels, NDArray[np.float64]]:
@@ -132,24 +124,19 @@ def borders(labels: Labels, pairs: tuple[NDArray[np.int64], NDArray[np.int64]], 
     a, b = flat[pairs[0]].astype(np.int64), flat[pairs[1]].astype(np.int64)
     apart = a != b
     a, b, values = a[apart], b[apart], values[apart]
-    sideways = (pairs[1] - pairs[0])[apart] == 1
     if a.size == 0:
         none = np.zeros(0, np.int64)
-        return Borders(none, none, none, none.astype(float), none.astype(float), np.zeros((0, 2), np.int64))
+        return Borders(none, none, none, none.astype(float), none.astype(float))
     key = np.minimum(a, b) * (int(flat.max()) + 1) + np.maximum(a, b)
     order = np.argsort(key, kind="stable")
     a, b, key, values = a[order], b[order], key[order], values[order].astype(float)
-    side = np.where(a < b, 1, -1)
-    sideways = sideways[order]
     starts = np.flatnonzero(np.diff(key, prepend=-1))
-    span = np.stack((side * sideways, side * ~sideways), axis=1)
     return Borders(
         first=np.minimum(a, b)[starts],
         second=np.maximum(a, b)[starts],
         length=np.diff(starts, append=key.size),
         total=np.add.reduceat(values, starts),
         lowest=np.minimum.reduceat(values, starts),
-        span=np.add.reduceat(span, starts, axis=0),
     )
 
 
@@ -187,12 +174,11 @@ def merge_shallow(bottoms: NDArray[np.float64], edges: Borders, depth: float) ->
     return _renumbered(parent)
 
 
-def merge_weak(count: int, edges: Borders, least: float, allowance: float) -> Labels:
+def merge_weak(count: int, edges: Borders, least: float) -> Labels:
     """Merge neighbours across their weakest border until every border is strong enough.
 
     After each merging the borders that have become one are taken together, so that a border is judged
-    by its mean over its whole length and a gap in it is carried by the rest. A border that winds counts
-    less than a straight one: noise winds.
+    by its mean over its whole length and a gap in it is carried by the rest.
 
     Parameters
     ----------
@@ -201,10 +187,7 @@ def merge_weak(count: int, edges: Borders, least: float, allowance: float) -> La
     edges
         The borders, ``total`` being the sum of a strength over the pixel pairs.
     least
-        Mean strength below which a border goes: ``total / (length + allowance)`` over the root of how
-        much longer the border is than the straight way between its ends.
-    allowance
-        Pixel pairs of strength 0 that are added to each border: a short one must be stronger.
+        Mean strength, ``total / length``, below which a border goes.
 
     Returns
     -------
@@ -215,44 +198,32 @@ def merge_weak(count: int, edges: Borders, least: float, allowance: float) -> La
     ----------
     Arbeláez, P. et al. (2011). IEEE Trans. PAMI 33, 898–916: merging by mean boundary strength.
     """
-    winding = np.minimum(_MOST_WINDING, edges.length / np.maximum(1, np.abs(edges.span).sum(axis=1)))
-    unseen = allowance * (1 - edges.total / edges.length)
-    strengths = (edges.total / ((edges.length + unseen) * np.sqrt(winding))).tolist()
     around: list[dict[int, _Border]] = [{} for _ in range(count + 1)]
     heap = []
-    parts = (edges.first, edges.second, edges.length, edges.total, edges.span[:, 0], edges.span[:, 1])
-    for a, b, length, total, columns, rows, strength in zip(
-        *(part.tolist() for part in parts), strengths, strict=True
-    ):
-        around[a][b] = (length, total, columns, rows, strength)
-        around[b][a] = (length, total, -columns, -rows, strength)
-        heap.append((strength, a, b))
+    parts = (edges.first, edges.second, edges.length, edges.total)
+    for a, b, length, total in zip(*(part.tolist() for part in parts), strict=True):
+        around[a][b] = around[b][a] = (length, total)
+        heap.append((total / length, a, b))
     heapq.heapify(heap)
     parent = list(range(count + 1))
     while heap and heap[0][0] < least:
         weakest, a, b = heapq.heappop(heap)
         border = around[a].get(b)
-        if border is None or border[4] != weakest:
+        if border is None or border[1] / border[0] != weakest:
             continue  # one of the two is gone, or their border has grown since
         if len(around[a]) < len(around[b]):
             a, b = b, a
         parent[b] = a
         del around[a][b]
-        for c, part in around[b].items():
+        for c, (length, total) in around[b].items():
             if c == a:
                 continue
             del around[c][b]
-            length, total, columns, rows, strength = part
             other = around[a].get(c)
             if other is not None:
                 length, total = length + other[0], total + other[1]
-                columns, rows = columns + other[2], rows + other[3]
-                wound = min(_MOST_WINDING, length / max(1, abs(columns) + abs(rows)))
-                longer = length + allowance * (1 - total / length)
-                strength = total / (longer * math.sqrt(wound))
-            around[a][c] = (length, total, columns, rows, strength)
-            around[c][a] = (length, total, -columns, -rows, strength)
-            heapq.heappush(heap, (strength, a, c))
+            around[a][c] = around[c][a] = (length, total)
+            heapq.heappush(heap, (total / length, a, c))
         around[b] = {}
     return _renumbered(parent)
 

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from steelquant.stereology.boundaries import GrainBoundaries, find_grains
 from steelquant.stereology.features import Features, measure_features
-from steelquant.stereology.grain_interval import InterceptInterval, intercept_interval
+from steelquant.stereology.grain_interval import (
+    InterceptInterval,
+    density_interval,
+    intercept_interval,
+    with_boundaries,
+)
 from steelquant.stereology.intercepts import Intercepts, heyn
 from steelquant.stereology.patterns import abrams, elongation
 from steelquant.stereology.planimetry import PlanimetricCount, planimetry
@@ -58,18 +63,17 @@ class BoundarySearch:
     """How the boundaries were found; see :class:`steelquant.stereology.boundaries.GrainBoundaries`."""
 
     threshold: float
-    threshold_contrast: float
     noise: float
-    strength: float | None
+    probability: float | None
     contrast: float | None
     bridged_fraction: float
     longest_gap_px: float
     depth: float
     smallest_grain_px: int
-    pits: int
     sensitivity: float
     convexity: float
     loose_fraction: float
+    uncertainty: float | None
     verdict: str
     warnings: tuple[str, ...]
 
@@ -132,7 +136,10 @@ class GrainMeasures:
     lines
         Heyn's lines: every row, column and diagonal of pixels.
     interval
-        How far the lines' mean intercept may lie from that of the structure the field shows.
+        How far the lines' mean intercept may lie from that of the structure the field shows, for chance and
+        for boundaries missed or mistaken.
+    density_interval
+        The same for the grains per area.
     circles
         Abrams' three circles.
     jeffries, saltykov, whole
@@ -148,6 +155,7 @@ class GrainMeasures:
     labels: PackedLabels
     lines: InterceptCount
     interval: InterceptInterval
+    density_interval: InterceptInterval
     circles: InterceptCount
     jeffries: AreaCount
     saltykov: AreaCount
@@ -180,7 +188,7 @@ def measure_grains(
     axis_deg
         Axis of the elongation, counter-clockwise from the horizontal.
     threshold
-        Boundary threshold in noise units, instead of the field's own.
+        Probability from which a border is a boundary, instead of the field's own.
     """
     found = find_grains(pixels, ferrite, threshold=threshold)
     grains = found.grains
@@ -195,7 +203,10 @@ def measure_grains(
         features=measure_features(marked),
         labels=PackedLabels.pack(grains),
         lines=_intercepts(heyn(grains, _PIXEL, excluded=outside)),
-        interval=intercept_interval(grains, excluded=outside),
+        interval=with_boundaries(intercept_interval(grains, excluded=outside), found.uncertainty),
+        density_interval=with_boundaries(
+            density_interval(grains, excluded=outside), found.uncertainty, power=2
+        ),
         circles=_intercepts(abrams(grains, _PIXEL, excluded=outside)),
         jeffries=_count(by_area.jeffries_rectangle),
         saltykov=_count(by_area.saltykov_rectangle),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from steelquant.stereology.grain_interval import InterceptInterval
 from steelquant.stereology.grain_measurement import NO_FERRITE, GrainMeasures
 from steelquant.stereology.grain_size import (
     as_number,
@@ -66,6 +67,7 @@ def grain_quantities() -> list[Quantity]:
             WHOLE_GRAINS,
             "G of ferrite from grains that nothing cuts, and their area alone (E1382); favours small grains.",
             lambda grains: grains.whole.mean_area_px2,
+            has_interval=False,
         ),
         _scaled(
             "Grain N_A (1/mm²)",
@@ -134,8 +136,20 @@ def _single_intercept(field: FieldResult) -> Estimate:
     """Return the mean intercept in µm of one field, with the interval that its blocks give."""
     if field.grains is None or field.pixel_size_um is None or field.grains.lines.mean_intercept_px is None:
         return estimate([None])
-    found = field.grains.interval
     mean = field.grains.lines.mean_intercept_px * field.pixel_size_um
+    return _with_interval(mean, field.grains.interval)
+
+
+def _single_density(field: FieldResult, mean_area_px2: Measure) -> Estimate:
+    """Return N_A per mm² of one field, with the interval that its blocks give."""
+    area_px2 = None if field.grains is None else mean_area_px2(field.grains)
+    if field.grains is None or field.pixel_size_um is None or area_px2 is None:
+        return estimate([None])
+    mean = 1e6 / (area_px2 * field.pixel_size_um**2)
+    return _with_interval(mean, field.grains.density_interval)
+
+
+def _with_interval(mean: float, found: InterceptInterval) -> Estimate:
     if found.relative_ci95 is None:
         return Estimate(mean, 1, None, None, None, found.reason)
     half, accuracy = found.relative_ci95 * mean, 100 * found.relative_ci95
@@ -197,7 +211,7 @@ def _intercept_number(
     )
 
 
-def _area_number(name: str, meaning: str, mean_area_px2: Measure) -> Quantity:
+def _area_number(name: str, meaning: str, mean_area_px2: Measure, *, has_interval: bool = True) -> Quantity:
     area = _scaled(name, "0.0", meaning, mean_area_px2, 2)
 
     def value(field: FieldResult) -> float | None:
@@ -208,4 +222,16 @@ def _area_number(name: str, meaning: str, mean_area_px2: Measure) -> Quantity:
         densities = [None if number is None else density_of_number(number) for number in numbers]
         return number_from_replicates(densities, number_from_density)
 
-    return Quantity(name, "0.0", meaning, value, average=average, reason=_reason, needs_scale=True)
+    def single(field: FieldResult) -> Estimate:
+        return as_number(_single_density(field, mean_area_px2), number_from_density)
+
+    return Quantity(
+        name,
+        "0.0",
+        meaning,
+        value,
+        single if has_interval else None,
+        average,
+        reason=_reason,
+        needs_scale=True,
+    )

@@ -11,6 +11,31 @@ Float = NDArray[np.float32]
 _RIM_PX = 2
 """Ferrite this near another phase is not looked at: the picture blurs the two."""
 
+_THIN_PX = 5
+
+
+def with_thin_lines(ferrite: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Add lines up to 5 px wide between two parts of the phase.
+
+    Such a line is too thin to tell whether it is a boundary etched dark, which a threshold on grey takes
+    out of the mask, or a film of another phase; grains end at either.
+
+    Parameters
+    ----------
+    ferrite
+        ``(height, width)`` bool.
+
+    Returns
+    -------
+    ndarray
+        ``(height, width)`` bool.
+    """
+    rim = _THIN_PX
+    padded = cv2.copyMakeBorder(ferrite.astype(np.uint8), rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_THIN_PX, _THIN_PX))
+    closed = np.asarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc))
+    return np.asarray(closed[rim:-rim, rim:-rim] > 0)
+
 
 def levelled(pixels: NDArray[np.uint8], ferrite: NDArray[np.bool_]) -> tuple[Float, NDArray[np.bool_]]:
     """Divide a micrograph by the local level of one phase and fill in everything else.

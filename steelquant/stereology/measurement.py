@@ -50,7 +50,7 @@ class FieldSettings:
     finds_grains
         Whether micrographs are looked into, for grains and lamellae.
     boundary_threshold
-        Strength of a boundary in noise units; None takes each field's own.
+        Probability of a boundary; None takes each field's own.
     """
 
     pixel_size_um: PixelSizes | None = None

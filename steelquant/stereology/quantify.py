@@ -126,8 +126,8 @@ def quantify(
     finds_grains
         Whether ferrite grains and lamellae are looked for in the micrographs, which takes most of the time.
     boundary_threshold
-        Strength in units of the local noise from which a dark line is a grain boundary, instead of each
-        field's own: higher where stains pass for boundaries, lower where boundaries are lost.
+        Mean probability from which a border is a grain boundary, instead of each field's own: higher where
+        stains pass for boundaries, lower where boundaries are lost.
     workers
         Processes to measure in; 0 takes all cores where the work is worth it and memory allows. Other than
         1, a script needs the usual ``if __name__ == "__main__":`` guard.
@@ -150,8 +150,10 @@ def quantify(
         raise UsageError(f"{html}: the report for the browser is an HTML file; let its name end in .html")
     if images is not None and not Path(images).is_dir():
         raise UsageError(f"{images}: no such folder of micrographs")
-    if boundary_threshold is not None and not boundary_threshold > 0:
-        raise UsageError(f"the boundary threshold must be greater than 0, not {boundary_threshold:g}")
+    if boundary_threshold is not None and not 0 < boundary_threshold < 1:
+        raise UsageError(
+            f"the boundary threshold is a probability between 0 and 1, not {boundary_threshold:g}"
+        )
     if axis_deg is not None and not math.isfinite(axis_deg):
         raise UsageError(f"the deformation axis must be an angle in degrees, not {axis_deg}")
     sizes = read_pixel_sizes(pixel_size_um)

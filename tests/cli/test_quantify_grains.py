@@ -187,8 +187,8 @@ def test_every_number_can_be_traced(place):
         assert row["Mask SHA-256"] == sha256_of(Path(row["Mask"]))
         assert row["Weights SHA-256"] == "c" * 64
     parameters = content["parameters"]
-    thresholds = [number(row, "Boundary threshold (noise units)") for row in table("fields")]
-    assert parameters["boundary threshold (noise units)"].startswith(f"{min(thresholds):.2f}")
+    thresholds = [number(row, "Boundary threshold (probability)") for row in table("fields")]
+    assert parameters["boundary threshold (probability)"].startswith(f"{min(thresholds):.2f}")
     for name in ("longest gap closed (px)", "smallest grain (px)", "grain size method"):
         assert parameters[name]
     assert "E112" in parameters["grain size method"]
@@ -302,13 +302,16 @@ def test_grains_need_not_be_looked_for(place):
 
 
 def test_a_given_threshold_replaces_the_fields_own(place):
-    content = measured("--boundary-threshold", "6.5", "segmented/f0.tif")
+    content = measured("--boundary-threshold", "0.65", "segmented/f0.tif")
 
-    assert content["parameters"]["boundary threshold given (noise units)"] == 6.5
-    assert number(table("fields")[0], "Boundary threshold (noise units)") == 6.5
+    assert content["parameters"]["boundary threshold given (probability)"] == 0.65
+    assert number(table("fields")[0], "Boundary threshold (probability)") == 0.65
 
 
-@pytest.mark.parametrize("arguments", [("--boundary-threshold", "0"), ("--axis", "nan"), ("--images", "no")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--boundary-threshold", "0"), ("--boundary-threshold", "6.5"), ("--axis", "nan"), ("--images", "no")],
+)
 def test_options_that_make_no_sense_are_one_line(place, arguments):
     result = run(*arguments)
 

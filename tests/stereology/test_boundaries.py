@@ -9,9 +9,10 @@ import pytest
 import tifffile
 from analytic_structures import poisson_voronoi
 from etched_fields import etched_field
-from known_grains import compare, known_field
+from known_grains import compare
 from scipy import ndimage
 
+from steelquant.learning.grain_boundaries.fields import known_field
 from steelquant.stereology.boundaries import find_grains
 from steelquant.stereology.grain_measurement import measure_grains
 from steelquant.stereology.grain_size import number_from_intercept
@@ -105,8 +106,7 @@ def test_pits_make_no_grains():
 
     found = find_grains(pitted, mask == 0)
 
-    assert number(found.grains) < number(grains) + 0.35  # 1.5 unless they are filled
-    assert found.pits > 0
+    assert number(found.grains) < number(grains) + 0.35  # 1.5 where each pit passes for a piece of boundary
 
 
 @pytest.mark.slow

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from analytic_structures import poisson_voronoi, stretched_voronoi
 
-from steelquant.stereology.grain_interval import intercept_interval
+from steelquant.stereology.grain_interval import (
+    InterceptInterval,
+    density_interval,
+    intercept_interval,
+    with_boundaries,
+)
 from steelquant.stereology.intercepts import heyn
+from steelquant.stereology.planimetry import planimetry
 
 SHAPE = (240, 320)
 
@@ -127,3 +133,28 @@ def test_two_grains_are_too_few():
     grains[:, 25:] = 2
 
     assert "measure more fields" in intercept_interval(grains).reason
+
+
+def test_the_interval_of_grains_per_area_covers_the_truth():
+    rng = np.random.default_rng(4)
+    hits = []
+    for k in range(120):
+        area_px = (150, 600)[k % 2]
+        grains = voronoi(rng, area_px)
+        counted = planimetry(grains, 1.0).jeffries_rectangle
+        interval = density_interval(grains)
+        hits.append(abs(counted.area_um2 / (area_px * counted.grains) - 1) <= interval.relative_ci95)
+
+    assert 0.90 <= np.mean(hits) <= 0.99
+
+
+def test_boundaries_add_to_the_interval_as_g_does():
+    chance = InterceptInterval(0.05, 30, "blocks")
+
+    # G ± 0.2 is an intercept off by a factor of 2^0.1, nearly 7 %, and N_A by twice as much.
+    assert with_boundaries(chance, 0.2).relative_ci95 == pytest.approx(math.hypot(0.05, 0.0693), abs=1e-4)
+    assert with_boundaries(chance, 0.2, power=2).relative_ci95 == pytest.approx(
+        math.hypot(0.05, 0.1386), abs=1e-4
+    )
+    assert with_boundaries(chance, None) is chance
+    assert with_boundaries(chance, 4.0).relative_ci95 is None

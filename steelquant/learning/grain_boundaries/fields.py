@@ -1,0 +1,136 @@
+"""Synthetic micrographs of known ferrite grains, and masks of them as wrong as a segmentation's."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from steelquant.learning.synthetic import Recipe, SyntheticField, synthesize_field
+
+Mask = NDArray[np.bool_]
+
+PIXEL_SIZES_UM = {6: (0.2, 0.35), 9: (0.25, 0.5), 14: (0.3, 0.6), 20: (0.3, 0.7), 30: (0.4, 0.8)}
+"""By mean grain diameter in µm, the pixel sizes at which one would photograph it."""
+
+DEPTHS = {"strong": (0.5, 0.8), "medium": (0.25, 0.5), "faint": (0.08, 0.25)}
+"""Darkness of the boundaries; what share of them the etch left out is drawn too, from 5 to 75 %."""
+
+_KNOWN = Recipe(
+    pearlite_fraction=(0.05, 0.5),
+    pure_ferrite=0.15,
+    pure_pearlite=0,
+    boundary_width_px=(0.5, 1.8),
+    stippled=0.15,
+    random=0.5,
+    clustered=0.2,
+    banded=0.3,
+    network=0,
+    films=0,
+    plates=0,
+    islands=0,
+    degraded=0.3,
+    defocus_px=(0.6, 1.5),
+    noise=(4, 15),
+    gradient=(0.15, 0.4),
+    vignette=(0.2, 0.5),
+    scratch_count=(3, 20),
+    stain_count=(1, 4),
+    stain_strength=(0.15, 0.4),
+    jpeg_quality=(50, 90),
+    rescale=(0.7, 1.5),
+    mounted_edge=0,
+    info_bar=0,
+    scale_bar=0,
+    letter=0,
+    eyepiece=0,
+    wide_crack=0,
+)
+"""A third of the fields are degraded, within what a laboratory would still hand in."""
+
+
+def known_field(
+    seed: int, diameter_um: int, depth: tuple[float, float], shape: tuple[int, int] = (771, 1040)
+) -> SyntheticField:
+    """Draw a field of one mean grain diameter, with boundaries of a range of darkness.
+
+    Parameters
+    ----------
+    seed
+        One field each.
+    diameter_um
+        A key of `PIXEL_SIZES_UM`.
+    depth
+        A value of `DEPTHS` or another range.
+    shape
+        Height and width in pixels.
+    """
+    low, high = PIXEL_SIZES_UM[diameter_um]
+    pixel_um = math.exp(np.random.default_rng(seed).uniform(math.log(low), math.log(high)))
+    diameter_px = diameter_um / pixel_um
+    recipe = dataclasses.replace(
+        _KNOWN,
+        grain_diameter_px=(diameter_px, diameter_px),
+        pixel_size_um=(pixel_um, pixel_um),
+        boundary_depth=depth,
+    )
+    return synthesize_field(recipe, (77, seed), *shape)
+
+
+def known_fields(start: int, each: int) -> Iterator[tuple[int, int, str, SyntheticField]]:
+    """Yield seed, mean diameter, contrast and field for all sizes and contrasts, `each` of them."""
+    seed = start
+    for contrast, depth in DEPTHS.items():
+        for diameter_um in PIXEL_SIZES_UM:
+            for _ in range(each):
+                yield seed, diameter_um, contrast, known_field(seed, diameter_um, depth)
+                seed += 1
+
+
+def any_field(seed: int) -> SyntheticField:
+    """Draw a field of any grain size and contrast, wider lines and more dirt among them."""
+    rng = np.random.default_rng((9, seed))
+    diameter_px = math.exp(rng.uniform(math.log(11), math.log(120)))
+    depths = (*DEPTHS.values(), (0.03, 0.85))
+    recipe = dataclasses.replace(
+        _KNOWN,
+        pearlite_fraction=(0.03, 0.6),
+        pure_ferrite=0.2,
+        grain_diameter_px=(diameter_px, diameter_px),
+        pixel_size_um=(0.3, 0.6),
+        boundary_depth=depths[rng.integers(len(depths))],
+        boundary_width_px=(0.5, 1.8) if rng.random() < 0.7 else (1.2, 3.0),
+        stippled=0.25,
+        network=0.05,
+        films=0.05,
+        plates=0.02,
+        islands=0.1,
+        degraded=0.4,
+        scratch_count=(3, 30),
+        stain_count=(1, 6),
+        stain_strength=(0.15, 0.5),
+    )
+    return synthesize_field(recipe, (99, seed), 576, 704)
+
+
+def plain_threshold(pixels: NDArray[np.uint8]) -> Mask:
+    """Return the ferrite of Otsu's threshold after a 1-px blur: a mask as wrong as a segmentation."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (0, 0), 1)
+    return np.asarray(cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)[1] > 0)
+
+
+def perturbed_mask(rng: np.random.Generator, field: SyntheticField) -> Mask:
+    """Return the true ferrite, or that of a threshold, or the true one a little too small or too large."""
+    ferrite = field.labels == 0
+    kind = rng.random()
+    if kind < 0.17:
+        return plain_threshold(field.pixels) if np.mean(field.labels == 1) > 0.03 else ferrite
+    if kind < 0.37:
+        change = cv2.erode if rng.random() < 0.5 else cv2.dilate
+        side = 3 if rng.random() < 0.6 else 5
+        return np.asarray(change(ferrite.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
+    return ferrite

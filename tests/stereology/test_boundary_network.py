@@ -1,0 +1,82 @@
+"""The network for grain boundaries: the same in strips and in PyTorch, calibrated, blind to scratches of noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from etched_fields import etched_field
+from safetensors.torch import load_file
+
+from steelquant.learning.grain_boundaries.training import BoundaryNetwork, example
+from steelquant.stereology import boundary_network
+from steelquant.stereology.boundary_network import WEIGHTS, boundary_logits, network_input, picture_noise
+from steelquant.stereology.levelling import levelled, with_thin_lines
+
+
+@pytest.fixture(scope="module")
+def seen():
+    pixels, mask, grains = etched_field(11, (203, 290), 700)
+    image, core = levelled(pixels, mask == 0)
+    return image, core, picture_noise(image, core)
+
+
+def test_strips_give_what_the_whole_gives(seen, monkeypatch):
+    whole = boundary_logits(*seen)
+    monkeypatch.setattr(boundary_network, "_STRIP_PX", 30_000)
+
+    strips = boundary_logits(*seen)
+
+    assert np.abs(strips - whole).max() <= 1 / 64  # a rounding error may fall on either side of a step
+    assert np.mean(strips == whole) > 0.999
+
+
+def test_pytorch_gives_the_same(seen):
+    image, core, noise = seen
+    network = BoundaryNetwork()
+    network.load_state_dict(load_file(WEIGHTS))
+    rim = 48
+    rows, columns = (-(-side // 8) * 8 - side for side in image.shape)
+    picture = np.pad(network_input(image, core, noise), ((0, 0), (rim, rim + rows), (rim, rim + columns)))
+
+    with torch.no_grad():
+        expected = network(torch.from_numpy(picture[None]))[0, 0, rim:, rim:].numpy()
+
+    found = boundary_logits(image, core, noise)
+    assert np.abs(found - expected[: image.shape[0], : image.shape[1]]).max() < 0.02
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.04])
+def test_noise_is_measured_beside_boundaries(sigma):
+    rng = np.random.default_rng(3)
+    image = (1 + rng.normal(0, sigma, (300, 300))).astype(np.float32)
+    image[::20] -= 0.4
+
+    assert picture_noise(image, np.ones(image.shape, bool)) == pytest.approx(sigma, rel=0.35)
+
+
+def test_boundaries_are_likely_and_the_inside_of_grains_is_not():
+    pixels, mask, grains = etched_field(12, (300, 400), 900)
+    _, truth, core = example(_Field(pixels, grains), mask == 0)
+    image, inside = levelled(pixels, mask == 0)
+
+    likely = 1 / (1 + np.exp(-boundary_logits(image, inside, picture_noise(image, inside))))
+
+    assert likely[(truth > 0) & (core > 0)].mean() > 0.7
+    assert likely[(truth == 0) & (core > 0)].mean() < 0.1
+
+
+class _Field:
+    def __init__(self, pixels, grains):
+        self.pixels, self.grains = pixels, grains
+
+
+def test_lines_too_thin_to_be_a_phase_are_looked_at():
+    ferrite = np.ones((60, 80), bool)
+    ferrite[:, 40:44] = False  # a boundary that a threshold took out of the mask
+    ferrite[:, 10:20] = False  # pearlite
+
+    found = with_thin_lines(ferrite)
+
+    assert found[:, 40:44].all()
+    assert not found[:, 12:18].any()
