@@ -87,8 +87,7 @@ def _grains(result: Quantification) -> Iterator[Parameter]:
         (
             "G uncertain by boundaries (±)",
             2,
-            "half-width of the 95 % interval for boundaries missed or mistaken; clear to "
-            f"{CLEAR:g}, too faint above {FAINT:g}",
+            f"95 % interval for boundaries missed or mistaken; clear to {CLEAR:g}, too faint above {FAINT:g}",
             [search.uncertainty for _, search in found if search.uncertainty is not None],
         ),
         (

@@ -215,13 +215,12 @@ def merge_weak(count: int, edges: Borders, least: float) -> Labels:
             a, b = b, a
         parent[b] = a
         del around[a][b]
-        for c, (length, total) in around[b].items():
+        for c, part in around[b].items():
             if c == a:
                 continue
             del around[c][b]
-            other = around[a].get(c)
-            if other is not None:
-                length, total = length + other[0], total + other[1]
+            other = around[a].get(c, (0, 0.0))
+            length, total = part[0] + other[0], part[1] + other[1]
             around[a][c] = around[c][a] = (length, total)
             heapq.heappush(heap, (total / length, a, c))
         around[b] = {}

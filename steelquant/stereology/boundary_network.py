@@ -9,7 +9,6 @@ calibrated, so that the sum over all pixels is the length of boundary to be expe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -99,7 +98,7 @@ def boundary_logits(image: Float, inside: NDArray[np.bool_], noise: float) -> Fl
         strip = np.ascontiguousarray(seen[None, :, top : top + rows + 2 * _REACH_PX])
         part = logits[top : top + rows]
         part[:] = run(strip)[0][0, 0, _REACH_PX:, _REACH_PX:][: part.shape[0], :width]
-    return np.round(logits * np.float32(_STEPS)) / np.float32(_STEPS)
+    return (np.round(logits * np.float32(_STEPS)) / np.float32(_STEPS)).astype(np.float32)
 
 
 def _whole_strides(length: int) -> int:

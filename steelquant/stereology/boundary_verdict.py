@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class Expectation:
 
 
 NAMES = (
-    *(f"fall from {low} to {high}" for low, high in zip(THRESHOLDS, THRESHOLDS[1:], strict=False)),
+    *(f"fall from {low} to {high}" for low, high in pairwise(THRESHOLDS)),
     "expected length",
     "ln probability",
     "convexity",

@@ -1,4 +1,4 @@
-"""The network for grain boundaries: the same in strips and in PyTorch, calibrated, blind to scratches of noise."""
+"""The network for grain boundaries: the same in strips and in PyTorch, and surest on boundaries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from steelquant.stereology.levelling import levelled, with_thin_lines
 
 @pytest.fixture(scope="module")
 def seen():
-    pixels, mask, grains = etched_field(11, (203, 290), 700)
+    pixels, mask, _ = etched_field(11, (203, 290), 700)
     image, core = levelled(pixels, mask == 0)
     return image, core, picture_noise(image, core)
 

@@ -1,4 +1,4 @@
-"""Fit what a field's boundaries tell of its grain size: ``python -m steelquant.learning.grain_boundaries.fit``.
+"""Fit what a field's boundaries tell of G: ``python -m steelquant.learning.grain_boundaries.fit``.
 
 Prints the coefficients of :mod:`steelquant.stereology.boundary_verdict`, from fields that the network has
 not seen.

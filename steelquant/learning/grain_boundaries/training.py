@@ -1,4 +1,4 @@
-"""Train the network that finds grain boundaries: ``python -m steelquant.learning.grain_boundaries.training FILE``.
+"""Train the network for boundaries: ``python -m steelquant.learning.grain_boundaries.training FILE``.
 
 The fields are synthetic, 105 of one kind (:func:`known_field`, seeds 2000 to 2044 and 4000 to 4059) and ever
 new ones of a wider kind (:func:`any_field`); a third of the masks are wrong on purpose. Every boundary is to
@@ -40,7 +40,7 @@ _Crop = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 class BoundaryNetwork(nn.Module):
-    """Four scales down and up again; :func:`steelquant.stereology.boundary_network.boundary_logits` runs it."""
+    """Four scales down and up again; :func:`boundary_logits` runs it without PyTorch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,6 +63,7 @@ class BoundaryNetwork(nn.Module):
         for name, into, out in (("ed", eighth, quarter), ("db", quarter, half), ("ba", half, full)):
             self.add_module(name, nn.Conv2d(into, out, 1))
         self.out = nn.Conv2d(full, 1, 1)
+        assert self.out.bias is not None
         nn.init.constant_(self.out.bias, -2.0)  # few pixels lie on a boundary
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
@@ -105,8 +106,8 @@ def _touches(grains: NDArray[np.int32]) -> NDArray[np.bool_]:
         (grains[1:], grains[:-1], result[1:], result[:-1]),
     ):
         differ = (one != other) & (one > 0) & (other > 0)
-        first |= differ
-        second |= differ
+        np.logical_or(first, differ, out=first)
+        np.logical_or(second, differ, out=second)
     return result
 
 
@@ -155,7 +156,7 @@ def train(steps: int, rate: float, seed: int = 0) -> BoundaryNetwork:
         loss = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
         mean = (loss * counts).sum() / counts.sum().clamp(min=1)
         optimiser.zero_grad()
-        mean.backward()
+        torch.autograd.backward(mean)
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         if step % 100 == 0:
