@@ -85,7 +85,7 @@ def quantify(
             metavar="P",
             help="Probability, between 0 and 1, from which a line bounds a grain: higher where stains pass "
             "for boundaries, lower where boundaries are lost.",
-            show_default="each field's own",
+            show_default="0.5",
         ),
     ] = None,
     workers: Annotated[

@@ -174,7 +174,7 @@ _BOUNDARY_SEARCH: Group = (
         Column("Longest gap closed (px)", "0.0"),
         Column("Longest gap closed (µm)", "0.00"),
         Column("Smallest grain (px)", "#,##0"),
-        Column("G falls by threshold × 1.56 (–)", "0.00"),
+        Column("G falls by odds × 4 (–)", "0.00"),
         Column("Grain convexity (–)", "0.000"),
         Column("Loose lines over boundaries (–)", "0.00"),
     ],

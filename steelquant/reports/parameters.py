@@ -71,7 +71,7 @@ def _grains(result: Quantification) -> Iterator[Parameter]:
         yield Parameter("grains", "not looked for", "--no-grains")
         return
     given = result.settings.boundary_threshold
-    meaning = "mean probability from which a border is a boundary; empty: each field's own"
+    meaning = "mean probability from which a border is a boundary; empty: 0.5"
     yield Parameter("boundary threshold given (probability)", given, meaning)
     yield Parameter("boundary network", network_sha256(), "SHA-256 of the weights that find boundaries")
     if method := grain_method(result):

@@ -1,10 +1,9 @@
 """Ferrite's grain boundaries, found in the micrograph inside the ferrite of a mask.
 
 A network says how likely each pixel lies on a boundary (:mod:`boundary_network`). The grains are the basins
-of that likelihood, merged across their least likely borders (:mod:`boundary_levels`). Up to which
-probability they are merged decides how many are left, and is chosen field by field such that the grain
-size number is the one to be expected from all borders and their probabilities (:mod:`boundary_verdict`):
-where the etch left out many boundaries, less likely ones are believed.
+of that likelihood, merged until every border between two is more likely one than none
+(:mod:`boundary_levels`). How likely those borders are, and how much hangs on it, tells how far the grain
+size number may be off (:mod:`boundary_verdict`).
 """
 
 from __future__ import annotations
@@ -19,14 +18,7 @@ from numpy.typing import NDArray
 from steelquant.stereology.basins import Float, Labels, borders
 from steelquant.stereology.boundary_levels import DEPTH, Level, finest_level, merged
 from steelquant.stereology.boundary_network import boundary_logits, picture_noise
-from steelquant.stereology.boundary_verdict import (
-    NOTHING_FOUND,
-    THRESHOLDS,
-    USUAL,
-    Signs,
-    expected,
-    judge_boundaries,
-)
+from steelquant.stereology.boundary_verdict import NOTHING_FOUND, Signs, judge_boundaries, uncertainty
 from steelquant.stereology.features import measure_features
 from steelquant.stereology.grain_maps import drawn, grown, without_specks
 from steelquant.stereology.levelling import levelled, with_thin_lines
@@ -34,7 +26,7 @@ from steelquant.stereology.levelling import levelled, with_thin_lines
 _SMALLEST_SHARE = 0.05
 _SMALLEST_PX = 12
 
-_STEP = 1.25
+_THRESHOLD = 0.5
 _NARROW_PX, _AROUND_PX = 0.7, 4.0
 
 
@@ -64,7 +56,8 @@ class GrainBoundaries:
     smallest_grain_px
         Area in pixels below which a grain was joined to its neighbour, or dropped where it had none.
     sensitivity
-        How much the grain size number falls when the threshold goes from 0.8 to 1.25 of its value.
+        How much the grain size number falls when the odds of the threshold go from half to twice theirs:
+        from 0.33 to 0.67 for 0.5.
     convexity
         Mean share of its convex hull that a grain fills, weighed by area. Grains are nearly convex, and two
         that a missed boundary leaves joined are not.
@@ -110,8 +103,8 @@ def find_grains(
     ferrite
         ``(height, width)`` bool, true where the phase is and the field counts.
     threshold
-        Probability from which a border is a boundary, instead of the field's own, for pictures whose
-        stains or pits pass for boundaries (higher) or whose boundaries are lost (lower).
+        Probability from which a border is a boundary, instead of 0.5: higher for pictures whose stains or
+        pits pass for boundaries, lower where boundaries are lost.
 
     Returns
     -------
@@ -126,93 +119,52 @@ def find_grains(
         raise ValueError(f"the micrograph is {pixels.shape[:2]} and the mask {ferrite.shape}")
     if threshold is not None and not 0 < threshold < 1:
         raise ValueError(f"the threshold must be between 0 and 1, not {threshold}")
-    search = search_boundaries(pixels, ferrite)
-    return _unsearched(ferrite) if search is None else _described(search, ferrite, threshold)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What one field shows of its boundaries.
-
-    Attributes
-    ----------
-    image
-        ``(height, width)`` float32, the levelled picture.
-    noise
-        Its noise.
-    finest
-        All basins.
-    levels
-        Merged at each of `THRESHOLDS`.
-    """
-
-    image: Float
-    noise: float
-    finest: Level
-    levels: tuple[Level, ...]
-
-    def signs(self) -> Signs:
-        """Return what the expectation of the grain size number rests on."""
-        usual = self.levels[USUAL]
-        total = float(self.finest.probability.sum())
-        return Signs(
-            numbers=tuple(level.number for level in self.levels),
-            # Were each border a boundary as often as it is likely, this much length would be expected.
-            expected_length=2 * math.log2(max(total, 1.0) / max(usual.probability.size, 1)),
-            probability=float(usual.probability.mean()) if usual.probability.size else 0.0,
-            convexity=_convexity(usual.labels),
-            noise=self.noise,
-            intercept_px=usual.intercept_px,
-        )
-
-
-def search_boundaries(pixels: NDArray[np.uint8], ferrite: NDArray[np.bool_]) -> Shown | None:
-    """Look for boundaries at all thresholds; None where no ferrite is wide enough to look into."""
     image, core = levelled(pixels, with_thin_lines(ferrite))
     if not core.any():
-        return None
+        return _unsearched(ferrite)
     noise = picture_noise(image, core)
     finest = finest_level(boundary_logits(image, core, noise), core)
-    levels: list[Level] = []
-    for threshold in THRESHOLDS:
-        levels.append(merged(levels[-1] if levels else finest, threshold))
-    return Shown(image, noise, finest, tuple(levels))
+    return _described(image, noise, finest, ferrite, threshold)
 
 
-def _described(search: Shown, ferrite: NDArray[np.bool_], threshold: float | None) -> GrainBoundaries:
-    signs = search.signs()
-    expectation = expected(signs)
-    chosen = threshold if threshold is not None else _threshold_for(expectation.number, signs.numbers)
+def _described(
+    image: Float, noise: float, finest: Level, ferrite: NDArray[np.bool_], threshold: float | None
+) -> GrainBoundaries:
+    chosen = _THRESHOLD if threshold is None else threshold
+    odds = chosen / (1 - chosen)
     # What is merged at a lower threshold is merged at a higher one too.
-    lower = merged(search.finest, chosen / _STEP)
+    lower = merged(finest, odds / (2 + odds))
     level = merged(lower, chosen)
-    higher = merged(level, min(chosen * _STEP, 0.99))
+    sensitivity = lower.number - merged(level, 2 * odds / (1 + 2 * odds)).number
     grains = settled(level, ferrite)
+    convexity = _convexity(grains)
+    probability = contrast = uncertain = None
     bridged = longest = 0.0
+    verdict, warnings = NOTHING_FOUND
     if level.probability.size:
+        probability = float(level.probability.mean())
+        contrast = _contrast(image, level)
         unlikely = (level.probability < chosen).astype(np.float32)
         bridged = float(unlikely.mean())
         # A line in every direction crosses 4/π pairs of neighbours for every pixel of its length.
         longest = float(borders(level.labels, level.pairs, unlikely).total.max()) * math.pi / 4
-    found = level.probability.size > 0
-    verdict, warnings = NOTHING_FOUND
-    if found:
-        verdict, warnings = judge_boundaries(expectation, level.number, level.intercept_px)
+        uncertain = uncertainty(Signs(sensitivity, probability, convexity))
+        verdict, warnings = judge_boundaries(uncertain, level.intercept_px)
     return GrainBoundaries(
         grains=grains,
         boundaries=drawn(grains),
         threshold=chosen,
-        noise=search.noise,
-        probability=float(level.probability.mean()) if found else None,
-        contrast=_contrast(search.image, level) if found else None,
+        noise=noise,
+        probability=probability,
+        contrast=contrast,
         bridged_fraction=bridged,
         longest_gap_px=longest,
         depth=DEPTH,
         smallest_grain_px=_smallest_px(level),
-        sensitivity=lower.number - higher.number,
-        convexity=_convexity(grains),
-        loose_fraction=_loose(search.finest, level),
-        uncertainty=expectation.uncertainty if found else None,
+        sensitivity=sensitivity,
+        convexity=convexity,
+        loose_fraction=_loose(finest, level),
+        uncertainty=uncertain,
         verdict=verdict,
         warnings=warnings,
     )
@@ -225,13 +177,6 @@ def settled(level: Level, ferrite: NDArray[np.bool_]) -> Labels:
 
 def _smallest_px(level: Level) -> int:
     return max(_SMALLEST_PX, round(_SMALLEST_SHARE * 4 / math.pi * level.intercept_px**2))
-
-
-def _threshold_for(number: float, numbers: tuple[float, ...]) -> float:
-    """Return the threshold at which the grain size number is the one wanted, between those tried."""
-    falling = np.minimum.accumulate(numbers)
-    logs = np.interp(-number, -falling, np.log(THRESHOLDS))
-    return round(float(np.exp(logs)), 4)
 
 
 def _contrast(image: Float, level: Level) -> float:
@@ -264,7 +209,7 @@ def _unsearched(ferrite: NDArray[np.bool_]) -> GrainBoundaries:
     return GrainBoundaries(
         grains=grains,
         boundaries=np.zeros(ferrite.shape, dtype=bool),
-        threshold=THRESHOLDS[USUAL],
+        threshold=_THRESHOLD,
         noise=0.0,
         probability=None,
         contrast=None,

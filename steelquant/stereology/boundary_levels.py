@@ -62,15 +62,25 @@ class Level:
 
 
 def finest_level(logits: Float, core: NDArray[np.bool_]) -> Level:
-    """Return the basins of the boundaries' logits, shallow ones merged."""
-    relief = np.asarray(cv2.GaussianBlur(logits, (0, 0), _SMOOTHING_PX), np.float32)
+    """Return the basins of the boundaries' lines, shallow ones merged.
+
+    Parameters
+    ----------
+    logits
+        ``(2, height, width)`` from :func:`steelquant.stereology.boundary_network.boundary_logits`: the first
+        is the relief, the second how likely a boundary is.
+    core
+        ``(height, width)`` bool.
+    """
+    relief = np.asarray(cv2.GaussianBlur(logits[0], (0, 0), _SMOOTHING_PX), np.float32)
     labels, bottoms = basins(relief, core)
     flat = relief.ravel()
     pairs = border_pairs(labels)
     passes = np.maximum(flat[pairs[0]], flat[pairs[1]])
     labels = merge_shallow(bottoms, borders(labels, pairs, passes), DEPTH)[labels]
     pairs = border_pairs(labels)
-    crest = np.maximum(flat[pairs[0]], flat[pairs[1]])
+    near = logits[1].ravel()
+    crest = np.maximum(near[pairs[0]], near[pairs[1]])
     probability = np.asarray(1 / (1 + np.exp(-crest)), np.float32)
     return Level(labels, pairs, probability, 0.0, _intercept_px(labels))
 

@@ -1,10 +1,11 @@
-"""A small network that tells how likely each pixel of ferrite lies on a grain boundary.
+"""A small network that tells how likely a grain boundary passes through each pixel of ferrite, or close by.
 
 Noise, scratches, pits and the texture of grains all have dark lines in them; a boundary is one that goes
-on, meets others and closes a grain. A network that looks 45 px around each pixel tells the two apart far
+on, meets others and closes a grain. A network that looks 200 px around each pixel tells the two apart far
 better than a filter for lines does. It has seen synthetic micrographs alone, whose boundaries are known
-(:mod:`steelquant.learning.boundary_training`), those that the etch left out among them: what it gives is
-calibrated, so that the sum over all pixels is the length of boundary to be expected.
+(:mod:`steelquant.learning.grain_boundaries.training`), those that the etch left out among them, so that
+its probabilities are those of a boundary and not of a dark line. Each kernel is used in all eight
+positions of a square, so that a picture that is turned or mirrored gives the same, turned or mirrored.
 """
 
 from __future__ import annotations
@@ -26,11 +27,42 @@ Float = NDArray[np.float32]
 
 WEIGHTS = Path(__file__).with_name("boundary_network.safetensors")
 
-_REACH_PX = 48
-"""Rows that a strip sees beyond its own: more than the 45 px that a pixel's logit depends on."""
-_STRIDE = 8
-_STRIP_PX = 1_200_000
-"""Pixels that go through the network at once, for about 150 MB."""
+CHANNELS = (4, 8, 12, 16)
+"""Channels at a half, a quarter, an eighth and a sixteenth of the resolution, each in eight positions."""
+
+SYMMETRIES = tuple((mirrored, quarters) for mirrored in (False, True) for quarters in range(4))
+"""The positions of a square: mirrored or not, then turned by quarters."""
+
+
+def _seen_from() -> tuple[tuple[int, ...], ...]:
+    """Return for each position g and each position h the number of g⁻¹h."""
+    square = np.arange(4).reshape(2, 2)
+
+    def put(array: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+        mirrored, quarters = SYMMETRIES[k]
+        return np.rot90(array[:, ::-1] if mirrored else array, quarters)
+
+    everything = range(len(SYMMETRIES))
+    # g⁻¹h is the position which g brings to h.
+    return tuple(
+        tuple(
+            next(k for k in everything if np.array_equal(put(put(square, k), g), put(square, h)))
+            for h in everything
+        )
+        for g in everything
+    )
+
+
+SEEN_FROM = _seen_from()
+
+LOGITS = ("line", "near")
+"""The last layers: a boundary passes through the pixel; through the pixel or one of the eight around it."""
+
+_STRIDE = 32
+_REACH_PX = 224
+"""Rows that a strip sees beyond its own: more than the 210 px that a pixel's logits depend on."""
+_STRIP_PX = 1_700_000
+"""Pixels that go through the network at once, for about 400 MB."""
 
 _STEPS = 64.0
 """Logits are rounded to 1/64, so that rounding errors of another processor change nothing."""
@@ -70,7 +102,7 @@ def network_input(image: Float, inside: NDArray[np.bool_], noise: float) -> Floa
 
 
 def boundary_logits(image: Float, inside: NDArray[np.bool_], noise: float) -> Float:
-    """Return ln(p/(1−p)) of the probability p that a pixel touches another grain.
+    """Return ln(p/(1−p)) of two probabilities p of each pixel.
 
     Parameters
     ----------
@@ -84,24 +116,27 @@ def boundary_logits(image: Float, inside: NDArray[np.bool_], noise: float) -> Fl
     Returns
     -------
     ndarray
-        ``(height, width)`` float32; of no meaning outside the phase.
+        ``(2, height, width)`` float32, in the order of `LOGITS`: the first tells where a boundary runs, the
+        second, which does not ask for the very pixel, whether there is one. Of no meaning outside the phase.
     """
     height, width = image.shape
-    columns = _whole_strides(width) + 2 * _REACH_PX
-    rows = min(_whole_strides(height), max(_STRIDE, _STRIP_PX // columns // _STRIDE * _STRIDE))
-    below = -(-height // rows) * rows - height + _REACH_PX
-    sides = (_REACH_PX, columns - width - _REACH_PX)
-    seen = np.pad(network_input(image, inside, noise), ((0, 0), (_REACH_PX, below), sides))
-    run = _compiled(rows + 2 * _REACH_PX, columns, cv2.getNumThreads())
-    logits = np.empty((height, width), np.float32)
-    for top in range(0, height, rows):
-        strip = np.ascontiguousarray(seen[None, :, top : top + rows + 2 * _REACH_PX])
-        part = logits[top : top + rows]
-        part[:] = run(strip)[0][0, 0, _REACH_PX:, _REACH_PX:][: part.shape[0], :width]
+    rows = min(_padded(height), max(_STRIDE, _STRIP_PX // _padded(width) // _STRIDE * _STRIDE))
+    tall, wide = -(-_padded(height) // rows) * rows, _padded(width)
+    # Half of what is added lies on either side, so that a mirrored picture is cut at the same places.
+    top, left = (_padded(height) - height) // 2, (wide - width) // 2
+    above, beside = _REACH_PX + top, _REACH_PX + left
+    rims = (above, tall + 2 * _REACH_PX - height - above), (beside, wide + 2 * _REACH_PX - width - beside)
+    seen = np.pad(network_input(image, inside, noise), ((0, 0), *rims))
+    run = _compiled(rows + 2 * _REACH_PX, wide + 2 * _REACH_PX, cv2.getNumThreads())
+    logits = np.empty((len(LOGITS), tall, wide), np.float32)
+    for first in range(0, tall, rows):
+        strip = np.ascontiguousarray(seen[None, :, first : first + rows + 2 * _REACH_PX])
+        logits[:, first : first + rows] = run(strip)[0][0, :, _REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX]
+    logits = logits[:, top : top + height, left : left + width]
     return (np.round(logits * np.float32(_STEPS)) / np.float32(_STEPS)).astype(np.float32)
 
 
-def _whole_strides(length: int) -> int:
+def _padded(length: int) -> int:
     return -(-length // _STRIDE) * _STRIDE
 
 
@@ -118,33 +153,108 @@ def _compiled(rows: int, columns: int, threads: int) -> Any:
     return openvino_core().compile_model(model, "CPU", properties)
 
 
+def kernels(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put a layer's kernels into all positions of a square, for an ordinary convolution.
+
+    Parameters
+    ----------
+    weight
+        ``(into, side, side)`` of the last layer, ``(out, into, side, side)`` of the first, or ``(out, into,
+        8, side, side)`` of those between.
+
+    Returns
+    -------
+    ndarray
+        ``(1, into·8, side, side)``, ``(out·8, into, side, side)`` or ``(out·8, into·8, side, side)``.
+
+    References
+    ----------
+    Cohen, T. & Welling, M. (2016). Group equivariant convolutional networks. ICML 48, 2990–2999.
+    """
+    count, side = len(SYMMETRIES), weight.shape[-1]
+    if weight.ndim == 3:
+        return np.stack([_put(weight, k) for k in range(count)], 1).reshape(1, -1, side, side)
+    if weight.ndim == 4:
+        return np.stack([_put(weight, k) for k in range(count)], 1).reshape(-1, weight.shape[1], side, side)
+    turned = [_put(weight[:, :, SEEN_FROM[k]], k) for k in range(count)]
+    return np.stack(turned, 1).reshape(weight.shape[0] * count, -1, side, side)
+
+
+_DOUBLED = np.array(
+    [
+        [[0.75, 0.25, 0], [0.25, 0.75, 0], [0, 0.75, 0.25]],
+        [[0.25, 0.75, 0], [0, 0.75, 0.25], [0, 0.25, 0.75]],
+    ]
+)
+"""For even and odd pixels of a doubled line: what the pixel before, itself and the next take of the line."""
+
+
+def after_doubling(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Join bilinear doubling and a convolution after it into one convolution before it.
+
+    It saves what the picture has of channels at full resolution.
+
+    Parameters
+    ----------
+    kernel
+        ``(out, into, 3, 3)`` to be used after doubling.
+
+    Returns
+    -------
+    ndarray
+        ``(4·out, into, 3, 3)``: the outputs of even rows and even columns, then of odd columns, then of odd
+        rows.
+    """
+    each = [np.einsum("ua,oiuv,vb->oiab", rows, kernel, columns) for rows in _DOUBLED for columns in _DOUBLED]
+    return np.concatenate(each).astype(np.float32)
+
+
+def _put(kernel: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    mirrored, quarters = SYMMETRIES[k]
+    return np.rot90(kernel[..., ::-1] if mirrored else kernel, quarters, axes=(-2, -1))
+
+
 def _model(weights: Mapping[str, NDArray[np.float32]], rows: int, columns: int) -> Any:
-    """Build the network: four scales down, and up again with what each scale saw on the way."""
+    """Build the network: five scales down, and up again with what each scale saw on the way."""
     openvino = import_openvino()
     ops = openvino.opset11
 
     def convolved(x: Any, name: str, stride: int = 1) -> Any:
-        kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-        rim = kernel.shape[2] // 2
-        y = ops.convolution(x, ops.constant(kernel), [stride, stride], [rim, rim], [rim, rim], [1, 1])
-        return ops.add(y, ops.constant(bias.reshape(1, -1, 1, 1)))
+        kernel, bias = kernels(weights[f"{name}.weight"]), weights[f"{name}.bias"]
+        rim = (kernel.shape[2] - stride + 1) // 2
+        y = ops.convolution(
+            x, ops.constant(np.ascontiguousarray(kernel)), [stride, stride], [rim, rim], [rim, rim], [1, 1]
+        )
+        return ops.add(y, ops.constant(np.repeat(bias, kernel.shape[0] // bias.size).reshape(1, -1, 1, 1)))
 
     def relu(x: Any, *names: str, stride: int = 1) -> Any:
         for k, name in enumerate(names):
             x = ops.relu(convolved(x, name, stride if k == 0 else 1))
         return x
 
-    def joined(fine: Any, coarse: Any, scale: int) -> Any:
+    def halved(x: Any) -> Any:
+        return ops.avg_pool(x, [2, 2], [0, 0], [0, 0], [2, 2], False)
+
+    def doubled(x: Any, scale: int) -> Any:
         size = ops.constant(np.array([rows // scale, columns // scale], np.int64))
         axes = ops.constant(np.array([2, 3], np.int64))
-        return ops.relu(ops.add(fine, ops.interpolate(coarse, size, "linear_onnx", "sizes", axes=axes)))
+        return ops.interpolate(x, size, "linear_onnx", "sizes", axes=axes)
+
+    def joined(fine: Any, coarse: Any, scale: int) -> Any:
+        return ops.relu(ops.add(fine, doubled(coarse, scale)))
 
     picture = ops.parameter([1, 3, rows, columns], np.float32)
-    full = relu(picture, "a1", "a2")
-    half = relu(full, "b1", "b2", stride=2)
-    quarter = relu(half, "d1", "d2", stride=2)
-    eighth = relu(quarter, "e1", "e2", "e3", stride=2)
-    quarter = relu(joined(quarter, convolved(eighth, "ed"), 4), "d3")
-    half = relu(joined(half, convolved(quarter, "db"), 2), "b3")
-    full = relu(joined(full, convolved(half, "ba"), 1), "a3")
-    return openvino.Model([convolved(full, "out")], [picture], "boundaries")
+    half = relu(picture, "a1", "a2", stride=2)
+    quarter = relu(halved(half), "b1", "b2")
+    eighth = relu(halved(quarter), "d1", "d2")
+    sixteenth = relu(halved(eighth), "e1", "e2", "e3")
+    coarsest = relu(halved(sixteenth), "f1", "f2")
+    sixteenth = joined(sixteenth, convolved(coarsest, "fe"), 16)
+    eighth = relu(joined(eighth, convolved(sixteenth, "ed"), 8), "d3")
+    quarter = relu(joined(quarter, convolved(eighth, "db"), 4), "b3")
+    half = relu(joined(half, convolved(quarter, "ba"), 2), "a3")
+    last = np.concatenate([kernels(weights[f"{name}.weight"]) for name in LOGITS])
+    bias = np.concatenate([weights[f"{name}.bias"] for name in LOGITS])
+    y = ops.convolution(half, ops.constant(after_doubling(last)), [1, 1], [1, 1], [1, 1], [1, 1])
+    y = ops.add(y, ops.constant(np.tile(bias, 4).reshape(1, -1, 1, 1)))
+    return openvino.Model([ops.depth_to_space(y, "blocks_first", 2)], [picture], "boundaries")

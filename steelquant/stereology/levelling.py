@@ -32,7 +32,8 @@ def with_thin_lines(ferrite: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """
     rim = _THIN_PX
     padded = cv2.copyMakeBorder(ferrite.astype(np.uint8), rim, rim, rim, rim, cv2.BORDER_REPLICATE)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_THIN_PX, _THIN_PX))
+    y, x = np.ogrid[-(rim // 2) : rim // 2 + 1, -(rim // 2) : rim // 2 + 1]
+    disc = (x**2 + y**2 <= (rim / 2) ** 2).astype(np.uint8)  # OpenCV's own changes when it is turned
     closed = np.asarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc))
     return np.asarray(closed[rim:-rim, rim:-rim] > 0)
 

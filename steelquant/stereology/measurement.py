@@ -50,7 +50,7 @@ class FieldSettings:
     finds_grains
         Whether micrographs are looked into, for grains and lamellae.
     boundary_threshold
-        Probability of a boundary; None takes each field's own.
+        Probability from which a border is a grain boundary; None takes 0.5.
     """
 
     pixel_size_um: PixelSizes | None = None

@@ -126,8 +126,8 @@ def quantify(
     finds_grains
         Whether ferrite grains and lamellae are looked for in the micrographs, which takes most of the time.
     boundary_threshold
-        Mean probability from which a border is a grain boundary, instead of each field's own: higher where
-        stains pass for boundaries, lower where boundaries are lost.
+        Mean probability from which a border is a grain boundary, instead of 0.5: higher where stains pass
+        for boundaries, lower where boundaries are lost.
     workers
         Processes to measure in; 0 takes all cores where the work is worth it and memory allows. Other than
         1, a script needs the usual ``if __name__ == "__main__":`` guard.

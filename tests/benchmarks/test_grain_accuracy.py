@@ -1,8 +1,8 @@
 """How near G comes to the truth on synthetic fields, by grain size and contrast, and what the verdict says.
 
 ``pytest -m benchmark -s tests/benchmarks/test_grain_accuracy.py`` prints a table and writes
-``benchmarks/grain_accuracy.json``. The fields (seeds from 1000) are none of those on which the network was
-trained (2000 to 2044, 4000 to 4059) and the verdict was set (3000 on).
+``benchmarks/grain_accuracy.json``. The fields (seeds from 5000) are none of those on which the network was
+trained (from 20,000) and the verdict was set (3000 to 3259).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from steelquant.learning.grain_boundaries.fields import (
 from steelquant.stereology.boundary_verdict import VERDICTS
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "grain_accuracy.json"
-SEED, EACH = 1000, 3
+SEED, EACH = 5000, 4
 WANTED = 0.25
 
 
@@ -112,5 +112,7 @@ def test_g_is_within_a_quarter_of_the_truth_where_the_verdict_is_clear():
     )
 
     clear = np.abs([row.error for row in everything if row.verdict == "clear"])
-    assert clear.size >= 10
-    assert np.mean(clear <= WANTED) >= 0.95
+    assert clear.size >= 3
+    assert clear.max() <= WANTED
+    told = [row for row in everything if row.found.uncertainty is not None and np.isfinite(row.error)]
+    assert np.mean([abs(row.error) <= row.found.uncertainty for row in told]) >= 0.9

@@ -10,6 +10,7 @@ import tifffile
 from analytic_structures import poisson_voronoi
 from etched_fields import etched_field
 from known_grains import compare
+from PIL import Image
 from scipy import ndimage
 
 from steelquant.learning.grain_boundaries.fields import known_field
@@ -75,7 +76,7 @@ def test_a_turned_or_mirrored_field_gives_the_same_number_and_verdict(turn):
 
     turned = find_grains(np.ascontiguousarray(turn(pixels)), np.ascontiguousarray(turn(mask)) == 0)
 
-    assert number(turned.grains) == pytest.approx(number(straight.grains), abs=0.02)
+    assert number(turned.grains) == pytest.approx(number(straight.grains), abs=0.005)
     assert turned.verdict == straight.verdict
 
 
@@ -134,6 +135,16 @@ def test_the_raw_picture_of_nists_ferrite_gives_the_number_of_nists_boundary_ima
 
     found = find_grains(raw, np.ones(raw.shape[:2], bool))
 
-    # NIST's boundary image is algorithmic too; a difference of more than 0.25 must not be called clear.
+    # NIST's boundary image is algorithmic too.
     off = abs(number(found.grains) - number(inside[tuple(nearest)]))
-    assert off <= (0.25 if found.verdict == "clear" else 0.35)
+    assert found.verdict == "faint"
+    assert off <= found.uncertainty < 0.5
+
+
+@pytest.mark.skipif(not NIST.is_dir(), reason="real micrographs are not at hand")
+@pytest.mark.parametrize("field", [1, 2, 3])
+def test_dirt_that_may_pass_for_boundaries_is_told(field):
+    """SUS304, stated grain size number 9.40: what comes out at 0.5 is two numbers off, and says so."""
+    pixels = np.asarray(Image.open(NIST / f"sus304_200x_{field}.jpg"))[:720, :960]
+
+    assert find_grains(pixels, np.ones(pixels.shape[:2], bool)).verdict == "too faint"

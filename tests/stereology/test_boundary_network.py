@@ -21,6 +21,18 @@ def seen():
     return image, core, picture_noise(image, core)
 
 
+@pytest.mark.parametrize("turn", [np.rot90, np.fliplr, np.flipud, np.transpose])
+def test_a_turned_or_mirrored_picture_gives_the_same_turned_or_mirrored(seen, turn):
+    image, core, noise = (part[:202] if isinstance(part, np.ndarray) else part for part in seen)  # even sides
+    straight = boundary_logits(image, core, noise)
+
+    turned = boundary_logits(np.ascontiguousarray(turn(image)), np.ascontiguousarray(turn(core)), noise)
+
+    for found, expected in zip(turned, straight, strict=True):
+        assert np.abs(found - turn(expected)).max() <= 1 / 64  # a rounding error may fall on either side
+        assert np.mean(found == turn(expected)) > 0.999
+
+
 def test_strips_give_what_the_whole_gives(seen, monkeypatch):
     whole = boundary_logits(*seen)
     monkeypatch.setattr(boundary_network, "_STRIP_PX", 30_000)
@@ -35,15 +47,18 @@ def test_pytorch_gives_the_same(seen):
     image, core, noise = seen
     network = BoundaryNetwork()
     network.load_state_dict(load_file(WEIGHTS))
-    rim = 48
-    rows, columns = (-(-side // 8) * 8 - side for side in image.shape)
-    picture = np.pad(network_input(image, core, noise), ((0, 0), (rim, rim + rows), (rim, rim + columns)))
+    sides = []
+    for side in image.shape:
+        more = -side % 32 + 2 * 224
+        sides.append((more // 2, more - more // 2))
+    picture = np.pad(network_input(image, core, noise), ((0, 0), *sides))
 
     with torch.no_grad():
-        expected = network(torch.from_numpy(picture[None]))[0, 0, rim:, rim:].numpy()
+        whole = network(torch.from_numpy(picture[None]))[0].numpy()
 
-    found = boundary_logits(image, core, noise)
-    assert np.abs(found - expected[: image.shape[0], : image.shape[1]]).max() < 0.02
+    (above, _), (left, _) = sides
+    expected = whole[:, above : above + image.shape[0], left : left + image.shape[1]]
+    assert np.abs(boundary_logits(image, core, noise) - expected).max() < 0.02
 
 
 @pytest.mark.parametrize("sigma", [0.01, 0.04])
@@ -62,8 +77,9 @@ def test_boundaries_are_likely_and_the_inside_of_grains_is_not():
 
     likely = 1 / (1 + np.exp(-boundary_logits(image, inside, picture_noise(image, inside))))
 
-    assert likely[(truth > 0) & (core > 0)].mean() > 0.7
-    assert likely[(truth == 0) & (core > 0)].mean() < 0.1
+    for found, true in zip(likely, truth, strict=True):
+        assert found[(true > 0) & (core > 0)].mean() > 0.7
+        assert found[(true == 0) & (core > 0)].mean() < 0.1
 
 
 class _Field:

@@ -114,7 +114,33 @@ def any_field(seed: int) -> SyntheticField:
         stain_count=(1, 6),
         stain_strength=(0.15, 0.5),
     )
-    return synthesize_field(recipe, (99, seed), 576, 704)
+    field = synthesize_field(recipe, (99, seed), 576, 704)
+    return _with_streaks(rng, field) if rng.random() < 0.35 else field
+
+
+def _with_streaks(rng: np.random.Generator, field: SyntheticField) -> SyntheticField:
+    """Darken rough spots and streaks that all run one way, as stringers, rows of pits and stains do."""
+    shape = field.labels.shape
+    angle, length, width = rng.uniform(0, math.pi), rng.uniform(1.5, 8), rng.uniform(1, 3)
+    long = _filtered(rng, shape, angle, length * width, width)
+    where = _filtered(rng, shape, 0, 20, 20) * rng.uniform(0.3, 1.2)
+    spots = np.clip(long + where - rng.uniform(0.8, 2.2), 0, 1.5) * rng.uniform(0.1, 0.5)
+    rough = np.clip(1 + rng.uniform(0, 1) * _filtered(rng, shape, 0, 1.2, 1.2), 0, 2)
+    left = 1 - np.clip(cv2.GaussianBlur(spots * rough, (0, 0), 0.7), 0, 0.75)
+    pixels = np.clip(field.pixels * left[..., None] + 0.5, 0, 255).astype(np.uint8)
+    return dataclasses.replace(field, pixels=pixels)
+
+
+def _filtered(
+    rng: np.random.Generator, shape: tuple[int, ...], angle: float, along_px: float, across_px: float
+) -> NDArray[np.float32]:
+    """Return noise of unit variance, smoothed along one direction and across it."""
+    reach = math.ceil(2.5 * max(along_px, across_px))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    u, v = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+    kernel = np.exp(-((u / along_px) ** 2 + (v / across_px) ** 2) / 2)
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    return np.asarray(cv2.filter2D(noise, -1, kernel / np.sqrt((kernel**2).sum())), np.float32)
 
 
 def plain_threshold(pixels: NDArray[np.uint8]) -> Mask:

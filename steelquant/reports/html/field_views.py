@@ -239,7 +239,7 @@ def _grain_facts(field: FieldResult, by_name: Mapping[str, Quantity]) -> Iterato
             yield _fact(by_name[name], field)
     if search.uncertainty is not None:
         yield Fact("G uncertain by boundaries (±)", f"{search.uncertainty:.2f}")
-    yield Fact("G falls by threshold × 1.56 (–)", f"{search.sensitivity:.2f}")
+    yield Fact("G falls by odds × 4 (–)", f"{search.sensitivity:.2f}")
     yield Fact("Boundary length closed (%)", f"{100 * search.bridged_fraction:.0f}")
     yield Fact("Longest gap closed (px)", f"{search.longest_gap_px:.0f}")
 
