@@ -33,7 +33,7 @@ _WORTH_PROCESSES_S = 4.0
 """Remaining work from which worker processes pay, which take a second or two to start."""
 
 _PROCESS_GIB = 1.0
-"""Memory that a process is reckoned with; one that looks for grains in 3.2 megapixels takes half of it."""
+"""Memory that a process is reckoned with; one that looks for grains in 3.2 megapixels takes 0.8 of it."""
 
 _Task = tuple[FieldSource, tuple[Path, ...]]
 """A mask and the files that may be its micrograph."""
