@@ -192,10 +192,10 @@ def _median_seconds(call: Callable[[], object]) -> float:
 
 def _intel_devices() -> list[str]:
     """Return Intel's GPUs and NPUs that OpenVINO finds; none where it cannot be imported."""
-    from steelquant.segmentation.openvino_engine import openvino_core
+    from steelquant import openvino_runtime
 
     with contextlib.suppress(Exception):
-        return [name.lower() for name in openvino_core().available_devices if name != "CPU"]
+        return [name.lower() for name in openvino_runtime.openvino_core().available_devices if name != "CPU"]
     return []
 
 

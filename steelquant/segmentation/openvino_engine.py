@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant import __version__
+from steelquant import __version__, openvino_runtime
 from steelquant.errors import UsageError
 from steelquant.micrograph.files import sha256_of
 from steelquant.segmentation.engine_cache import ExportedNetwork, find_export, keep_export
@@ -32,26 +30,6 @@ _LISTENING_MS = 50
 
 _OUT_OF_MEMORY = ("failed to allocate", "bad_alloc", "out of memory", "out_of_resources")
 """Words of the processor's plugin, of C++ and of OpenCL; there is no class of error for it."""
-
-
-def import_openvino() -> Any:
-    """Import OpenVINO without its telemetry, which would tell a web service of every start."""
-    if "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules:
-        modules: dict[str, Any] = sys.modules
-        modules["openvino_telemetry"] = None  # OpenVINO goes on with a stub that sends nothing
-        try:
-            import openvino
-        finally:
-            del modules["openvino_telemetry"]
-    import openvino
-
-    return openvino
-
-
-@cache
-def openvino_core() -> Any:
-    """Return the one access to OpenVINO's devices in this process."""
-    return import_openvino().Core()
 
 
 class OpenVinoEngine:
@@ -76,14 +54,14 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, network: ExportedNetwork, device: str) -> None:
-        core = openvino_core()
+        core = openvino_runtime.openvino_core()
         there = ["cpu"] if device == "cpu" else [name.lower() for name in core.available_devices]
         if not any(name == device or name.startswith(f"{device}.") for name in there):
             raise UsageError(f"--device {device}: OpenVINO finds only {', '.join(there)}; use --device cpu")
         self.version = metadata.version("openvino")
         self.device = device
         self._network = None if device == "cpu" else network
-        openvino = import_openvino()
+        openvino = openvino_runtime.import_openvino()
         constants = openvino.Tensor(np.frombuffer(network.constants, np.uint8))
         self._model = core.read_model(network.graph.decode(), constants)
         self._has_features = len(self._model.outputs) > 1
@@ -113,12 +91,14 @@ class OpenVinoEngine:
             return
         self._request = self._size_px = None  # the memory of the last size goes before the next is taken
         self._model.reshape([1, *size_px, 3])
-        compiled = openvino_core().compile_model(self._model, self.device.upper(), _settings(self.device))
+        compiled = openvino_runtime.openvino_core().compile_model(
+            self._model, self.device.upper(), _settings(self.device)
+        )
         self._request = compiled.create_infer_request()
         self._size_px = size_px
 
     def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        tensor = import_openvino().Tensor
+        tensor = openvino_runtime.import_openvino().Tensor
         results = [self._request.get_output_tensor(place) for place in range(1 + self._has_features)]
         batch = [np.empty((len(tiles), *result.shape[1:]), np.float32) for result in results]
         for place, tile in enumerate(np.ascontiguousarray(tiles)):
@@ -163,7 +143,7 @@ def exported(weights: Path) -> ExportedNetwork:
     FileError
         If the weight file cannot be used.
     """
-    openvino_core()  # where OpenVINO is damaged, nothing need be exported
+    openvino_runtime.openvino_core()  # where OpenVINO is damaged, nothing need be exported
     origin = {"weights": sha256_of(weights), **_makers()}
     network = find_export(origin)
     if network is None:

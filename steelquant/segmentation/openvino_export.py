@@ -15,9 +15,10 @@ from torch.nn import functional
 from steelquant.networks.features import listening
 from steelquant.networks.segnet import SegNet
 from steelquant.networks.weights import WeightsMetadata, read_weights
+from steelquant.openvino_runtime import import_openvino
 from steelquant.segmentation.engine_cache import ExportedNetwork
 from steelquant.segmentation.folding import fold_batch_norms
-from steelquant.segmentation.openvino_engine import OpenVinoEngine, import_openvino
+from steelquant.segmentation.openvino_engine import OpenVinoEngine
 from steelquant.segmentation.reach import limit_reach
 from steelquant.segmentation.torch_engine import TorchEngine
 

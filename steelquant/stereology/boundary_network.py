@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from steelquant.micrograph.files import sha256_of
-from steelquant.segmentation.openvino_engine import import_openvino, openvino_core
+from steelquant.openvino_runtime import import_openvino, openvino_core
 
 Float = NDArray[np.float32]
 

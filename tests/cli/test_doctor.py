@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from steelquant import openvino_runtime
 from steelquant.cli import app
-from steelquant.segmentation import doctor, openvino_engine
+from steelquant.segmentation import doctor
 from steelquant.segmentation.doctor import EngineReport
 from steelquant.segmentation.torch_engine import TorchEngine
 
@@ -83,7 +84,7 @@ def test_a_broken_engine_is_named_with_what_helps(monkeypatch):
     def broken() -> None:
         raise ImportError("libopenvino.so: wrong version\nand more")
 
-    monkeypatch.setattr(openvino_engine, "openvino_core", broken)
+    monkeypatch.setattr(openvino_runtime, "openvino_core", broken)
     diagnosis = found()
     by_name = {engine["name"]: engine for engine in diagnosis["engines"]}
     assert "ImportError: libopenvino.so: wrong version" in by_name["openvino"]["problem"]
@@ -96,7 +97,7 @@ def test_a_machine_on_which_nothing_works_is_a_failure(monkeypatch):
     def broken(*_: object) -> None:
         raise RuntimeError("no instruction of this kind")
 
-    monkeypatch.setattr(openvino_engine, "openvino_core", broken)
+    monkeypatch.setattr(openvino_runtime, "openvino_core", broken)
     monkeypatch.setattr(TorchEngine, "predict", broken)
     result = run()
     assert result.exit_code == 1

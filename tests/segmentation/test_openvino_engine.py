@@ -15,6 +15,7 @@ import torch
 from safetensors.numpy import load_file
 from torch import nn
 
+from steelquant import openvino_runtime
 from steelquant.errors import FileError, UsageError
 from steelquant.learning.samples import SAMPLES
 from steelquant.learning.synthetic import synthesize_field
@@ -229,7 +230,7 @@ def test_without_openvino_pytorch_goes_on_and_says_so_once(mobile_weights, monke
     def broken():
         raise ImportError("libopenvino.so: cannot open shared object file\nsecond line")
 
-    monkeypatch.setattr(openvino_engine, "openvino_core", broken)
+    monkeypatch.setattr(openvino_runtime, "openvino_core", broken)
     told: list[str] = []
     engine, _ = load_engine(mobile_weights, "cpu", "auto", told.append)
     assert isinstance(engine, TorchEngine)
