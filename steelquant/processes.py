@@ -24,10 +24,12 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
     """
     # Spawned processes start alike on every system and inherit no locks from a threaded parent.
     context = multiprocessing.get_context("spawn")
-    with _undisturbed():
+    with _put_off():
+        # With the pool begins the process that tracks its resources; what starts that one unblocks Ctrl-C.
         pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare)
-        for _ in range(count):
-            pool.submit(_nothing)
+        with _blocked():
+            for _ in range(count):
+                pool.submit(_nothing)
     try:
         yield pool
     except BaseException:
@@ -37,28 +39,35 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put Ctrl-C off until the block is done, and keep it from the processes that the block starts.
-
-    A process whose parent breaks off while it sends what the process is to do, and one that is interrupted
-    while it imports, each leave a traceback on the terminal.
-    """
+def _put_off() -> Iterator[None]:
+    """Put Ctrl-C off until the block is done: a process that gets half of its task leaves a traceback."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python tells the main thread alone
         return
     came: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    # Windows has no masks: there a process is safe from when it has prepared itself.
-    can_block = hasattr(signal, "pthread_sigmask")
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can_block else set()
     try:
         yield
     finally:
-        if can_block:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
     if came:
         signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _blocked() -> Iterator[None]:
+    """Keep Ctrl-C from the processes that the block starts, which a traceback would tell of as well.
+
+    Windows has no masks: there a process is safe from when it has prepared itself.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare() -> None:
