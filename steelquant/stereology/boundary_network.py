@@ -11,7 +11,7 @@ positions of a square, so that a picture that is turned or mirrored gives the sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ def network_sha256() -> str:
     return sha256_of(WEIGHTS)
 
 
-@cache
+@lru_cache(maxsize=1)  # one size alone: the buffers of each take hundreds of MB
 def _compiled(rows: int, columns: int, threads: int) -> Any:
     properties = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
     model = _model(load_file(WEIGHTS), rows, columns)
