@@ -43,8 +43,6 @@ class Level:
         Flat indices of the pairs of pixels on a border.
     probability
         ``(n,)`` float32, of each pair.
-    threshold
-        Least mean probability of a border.
     intercept_px
         Mean intercept; the field's own size where nothing is left between grains.
     """
@@ -52,7 +50,6 @@ class Level:
     labels: Labels
     pairs: tuple[NDArray[np.int64], NDArray[np.int64]]
     probability: Float
-    threshold: float
     intercept_px: float
 
     @property
@@ -82,7 +79,7 @@ def finest_level(logits: Float, core: NDArray[np.bool_]) -> Level:
     near = logits[1].ravel()
     crest = np.maximum(near[pairs[0]], near[pairs[1]])
     probability = np.asarray(1 / (1 + np.exp(-crest)), np.float32)
-    return Level(labels, pairs, probability, 0.0, _intercept_px(labels))
+    return Level(labels, pairs, probability, _intercept_px(labels))
 
 
 def merged(level: Level, threshold: float) -> Level:
@@ -92,7 +89,7 @@ def merged(level: Level, threshold: float) -> Level:
     flat = labels.ravel()
     kept = flat[level.pairs[0]] != flat[level.pairs[1]]
     pairs = (level.pairs[0][kept], level.pairs[1][kept])
-    return Level(labels, pairs, level.probability[kept], threshold, _intercept_px(labels))
+    return Level(labels, pairs, level.probability[kept], _intercept_px(labels))
 
 
 def _intercept_px(labels: Labels) -> float:

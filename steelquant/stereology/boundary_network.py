@@ -34,19 +34,19 @@ SYMMETRIES = tuple((mirrored, quarters) for mirrored in (False, True) for quarte
 """The positions of a square: mirrored or not, then turned by quarters."""
 
 
+def _put(kernel: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    mirrored, quarters = SYMMETRIES[k]
+    return np.rot90(kernel[..., ::-1] if mirrored else kernel, quarters, axes=(-2, -1))
+
+
 def _seen_from() -> tuple[tuple[int, ...], ...]:
     """Return for each position g and each position h the number of g⁻¹h."""
-    square = np.arange(4).reshape(2, 2)
-
-    def put(array: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-        mirrored, quarters = SYMMETRIES[k]
-        return np.rot90(array[:, ::-1] if mirrored else array, quarters)
-
+    square = np.arange(4, dtype=np.float32).reshape(2, 2)
     everything = range(len(SYMMETRIES))
     # g⁻¹h is the position which g brings to h.
     return tuple(
         tuple(
-            next(k for k in everything if np.array_equal(put(put(square, k), g), put(square, h)))
+            next(k for k in everything if np.array_equal(_put(_put(square, k), g), _put(square, h)))
             for h in everything
         )
         for g in everything
@@ -207,11 +207,6 @@ def after_doubling(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     each = [np.einsum("ua,oiuv,vb->oiab", rows, kernel, columns) for rows in _DOUBLED for columns in _DOUBLED]
     return np.concatenate(each).astype(np.float32)
-
-
-def _put(kernel: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    mirrored, quarters = SYMMETRIES[k]
-    return np.rot90(kernel[..., ::-1] if mirrored else kernel, quarters, axes=(-2, -1))
 
 
 def _model(weights: Mapping[str, NDArray[np.float32]], rows: int, columns: int) -> Any:
