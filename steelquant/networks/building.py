@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,12 @@ from steelquant.networks.upsample import BilinearUpsample4, padded_to_stride
 MAX_CLASSES = 64
 
 _DEEPLAB_ENCODERS = {"resnet50": "resnet50", "resnet18": "resnet18", "mobilenetv2": "mobilenet_v2"}
-_ENCODERS = {"segnet": "vgg16_bn", **_DEEPLAB_ENCODERS}
+_ENCODERS = {"unet": "vgg16", "segnet": "vgg16_bn", **_DEEPLAB_ENCODERS}
+
+_FIRST_OF_PLAIN_VGG16 = (0, 2, 5, 7, 10, 12)
+_TRAINED_SPREAD = 0.7
+"""Of He's spread: trained kernels answer to pictures more strongly than random ones. The outputs of all three
+stages then have a spread near 1."""
 
 
 class _Padded(nn.Module):
@@ -89,10 +96,10 @@ def load_encoder(network: nn.Module, tensors: dict[str, Tensor]) -> int:
     Parameters
     ----------
     network
-        One with an ``encoder``: ``segnet`` and the three DeepLabV3+.
+        One of the paper's five.
     tensors
         By torchvision's names (``features.0.0.weight``, ``layer1.0.conv1.weight``). VGG16 without batch
-        norm is taken convolution by convolution.
+        norm is taken convolution by convolution; U-Net takes the first six of them.
 
     Returns
     -------
@@ -104,6 +111,8 @@ def load_encoder(network: nn.Module, tensors: dict[str, Tensor]) -> int:
     UsageError
         If the tensors do not fit the network.
     """
+    if isinstance(network, UNet):
+        return _load_vgg_into_unet(network, tensors)
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, nn.Module):
         raise UsageError("this network has no encoder to start from other weights")
@@ -127,6 +136,33 @@ def load_encoder(network: nn.Module, tensors: dict[str, Tensor]) -> int:
         for key, value in fitting.items():
             own[key].copy_(value)
     return len(fitting)
+
+
+def _load_vgg_into_unet(network: UNet, tensors: dict[str, Tensor]) -> int:
+    """Copy VGG16's first six convolutions, which are U-Net's encoder: two of 64, of 128 and of 256 channels.
+
+    Each is scaled towards the spread of He's initialisation, which ReLU lets through as a factor: VGG16's
+    own outputs grow to hundreds, and U-Net has no batch norm to bring them down.
+    """
+    stages = (network.encoder1, network.encoder2, network.encoder3)
+    own = [layer for stage in stages for layer in stage if isinstance(layer, nn.Conv2d)]
+    plain = [
+        (tensors.get(f"features.{place}.weight"), tensors.get(f"features.{place}.bias"))
+        for place in _FIRST_OF_PLAIN_VGG16
+    ]
+    total = 1.0
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(own, plain, strict=True):
+            if weight is None or bias is None or layer.bias is None or weight.shape != layer.weight.shape:
+                raise UsageError(
+                    "the encoder weights do not fit this network: U-Net starts from plain VGG16 alone"
+                )
+            he = math.sqrt(2 / weight[0].numel())
+            factor = _TRAINED_SPREAD * he / weight.float().std().item()
+            total *= factor
+            layer.weight.copy_(factor * weight.float())
+            layer.bias.copy_(total * bias.float())
+    return 2 * len(own)
 
 
 def fetch_imagenet_encoder(name: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from steelquant.errors import UsageError
@@ -135,7 +136,34 @@ def test_plain_vgg16_goes_into_segnet_in_order() -> None:
     assert load_encoder(network, tensors) == 26
 
     convolutions = [m for m in network.encoder.features if isinstance(m, nn.Conv2d)]  # type: ignore[union-attr]
-    assert [float(m.weight[0, 0, 0, 0]) for m in convolutions] == places
+    assert [m.weight[0, 0, 0, 0].item() for m in convolutions] == places
+
+
+def test_unet_started_from_vgg16_sees_what_vgg16_sees_up_to_one_factor() -> None:
+    torch.manual_seed(0)
+    vgg = get_encoder("vgg16", weights=None)
+    for layer in vgg.features:
+        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+            nn.init.normal_(layer.bias)
+            layer.weight.data *= 3  # outputs grow, as the real ones' do
+    network = build("unet").eval()
+
+    assert load_encoder(network, vgg.state_dict()) == 12
+
+    image = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        expected = vgg.features[:14](image)  # two stages, their poolings, and two convolutions of the third
+        stages = (network.encoder1, network.pool, network.encoder2, network.pool, network.encoder3)
+        seen = nn.Sequential(*stages)(image)  # type: ignore[arg-type]
+    factor = seen.max() / expected.max()
+    assert 0 < factor < 0.1
+    torch.testing.assert_close(seen, factor * expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vgg16_bn", "resnet18", "mobilenet_v2"])
+def test_unet_starts_from_no_other_encoder(name: str) -> None:
+    with pytest.raises(UsageError, match="plain VGG16"):
+        load_encoder(build("unet"), get_encoder(name, weights=None).state_dict())
 
 
 def test_registry_tells_strides_that_the_networks_keep() -> None:
