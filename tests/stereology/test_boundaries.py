@@ -13,7 +13,7 @@ from known_grains import compare
 from PIL import Image
 from scipy import ndimage
 
-from steelquant.learning.grain_boundaries.fields import known_field
+from steelquant.learning.grain_boundaries.fields import ETCHES, known_field
 from steelquant.stereology.boundaries import find_grains
 from steelquant.stereology.grain_measurement import measure_grains
 from steelquant.stereology.grain_size import number_from_intercept
@@ -113,7 +113,7 @@ def test_pits_make_no_grains():
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "diameter_um", "depth"), [(1000, 6, 0.7), (1001, 14, 0.5), (1002, 30, 0.6)])
 def test_a_clear_verdict_on_a_synthetic_micrograph_is_right(seed, diameter_um, depth):
-    field = known_field(seed, diameter_um, (depth, depth))
+    field = known_field(seed, diameter_um, (depth, depth), ETCHES["even"])
 
     row = compare(seed, diameter_um, field, field.labels == 0)
 
@@ -121,7 +121,7 @@ def test_a_clear_verdict_on_a_synthetic_micrograph_is_right(seed, diameter_um, d
 
 
 def test_boundaries_that_hardly_darken_are_never_clear():
-    field = known_field(1, 14, (0.03, 0.03), (300, 400))
+    field = known_field(1, 14, (0.03, 0.03), ETCHES["uneven"], (300, 400))
 
     assert compare(1, 14, field, field.labels == 0).verdict == "too faint"
 

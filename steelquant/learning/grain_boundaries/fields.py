@@ -18,7 +18,10 @@ PIXEL_SIZES_UM = {6: (0.2, 0.35), 9: (0.25, 0.5), 14: (0.3, 0.6), 20: (0.3, 0.7)
 """By mean grain diameter in µm, the pixel sizes at which one would photograph it."""
 
 DEPTHS = {"strong": (0.5, 0.8), "medium": (0.25, 0.5), "faint": (0.08, 0.25)}
-"""Darkness of the boundaries; what share of them the etch left out is drawn too, from 5 to 75 %."""
+"""Darkness of the boundaries."""
+
+ETCHES = {"even": (0.0, 0.2), "uneven": (0.2, 0.75)}
+"""What share of the boundaries the etch left out, or nearly so."""
 
 _KNOWN = Recipe(
     pearlite_fraction=(0.05, 0.5),
@@ -54,9 +57,13 @@ _KNOWN = Recipe(
 
 
 def known_field(
-    seed: int, diameter_um: int, depth: tuple[float, float], shape: tuple[int, int] = (771, 1040)
+    seed: int,
+    diameter_um: int,
+    depth: tuple[float, float],
+    left_out: tuple[float, float],
+    shape: tuple[int, int] = (771, 1040),
 ) -> SyntheticField:
-    """Draw a field of one mean grain diameter, with boundaries of a range of darkness.
+    """Draw a field of one mean grain diameter, with boundaries of a range of darkness and completeness.
 
     Parameters
     ----------
@@ -66,6 +73,8 @@ def known_field(
         A key of `PIXEL_SIZES_UM`.
     depth
         A value of `DEPTHS` or another range.
+    left_out
+        A value of `ETCHES` or another range.
     shape
         Height and width in pixels.
     """
@@ -77,17 +86,18 @@ def known_field(
         grain_diameter_px=(diameter_px, diameter_px),
         pixel_size_um=(pixel_um, pixel_um),
         boundary_depth=depth,
+        boundary_hidden=left_out,
     )
     return synthesize_field(recipe, (77, seed), *shape)
 
 
-def known_fields(start: int, each: int) -> Iterator[tuple[int, int, str, SyntheticField]]:
+def known_fields(start: int, each: int, etch: str) -> Iterator[tuple[int, int, str, SyntheticField]]:
     """Yield seed, mean diameter, contrast and field for all sizes and contrasts, `each` of them."""
     seed = start
     for contrast, depth in DEPTHS.items():
         for diameter_um in PIXEL_SIZES_UM:
             for _ in range(each):
-                yield seed, diameter_um, contrast, known_field(seed, diameter_um, depth)
+                yield seed, diameter_um, contrast, known_field(seed, diameter_um, depth, ETCHES[etch])
                 seed += 1
 
 
@@ -104,6 +114,7 @@ def any_field(seed: int) -> SyntheticField:
         pixel_size_um=(0.3, 0.6),
         boundary_depth=depths[rng.integers(len(depths))],
         boundary_width_px=(0.5, 1.8) if rng.random() < 0.7 else (1.2, 3.0),
+        boundary_hidden=ETCHES["even" if rng.random() < 0.5 else "uneven"],
         stippled=0.25,
         network=0.05,
         films=0.05,

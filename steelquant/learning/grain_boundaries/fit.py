@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.learning.grain_boundaries.fields import known_fields, plain_threshold
+from steelquant.learning.grain_boundaries.fields import ETCHES, known_fields, plain_threshold
 from steelquant.stereology.boundaries import find_grains
 from steelquant.stereology.boundary_verdict import Signs, scaled
 from steelquant.stereology.intercepts import heyn
@@ -25,6 +25,8 @@ _RIDGE = 2.0
 _MOST_OFF = 1.5
 """A field that is further off teaches no more: such a one has no number at all."""
 _MOST_SQUARE = 16.0
+_SEEDS_APART = 500
+"""Between the fields of one etch and those of the next."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ class Lesson:
     off: float
 
 
-def lessons(start: int, each: int) -> list[Lesson]:
+def lessons(start: int, each: int, etch: str) -> list[Lesson]:
     """Return what fields of all sizes and contrasts teach, every third with the mask of a threshold too."""
     found = []
-    for seed, _, _, field in known_fields(start, each):
+    for seed, _, _, field in known_fields(start, each, etch):
         masks = [field.labels == 0]
         if seed % 3 == 0 and (field.labels == 1).any():
             masks.append(plain_threshold(field.pixels))
@@ -90,11 +92,15 @@ def fit(taught: list[Lesson]) -> Fit:
 def main() -> None:
     """Fit and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", type=int, nargs="+", default=[3000, 3100, 3200])
-    parser.add_argument("--each", type=int, default=4)
+    parser.add_argument("--start", type=int, default=3000)
+    parser.add_argument("--each", type=int, default=6)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    taught = [lesson for start in arguments.start for lesson in lessons(start, arguments.each)]
+    taught = [
+        lesson
+        for number, etch in enumerate(ETCHES)
+        for lesson in lessons(arguments.start + number * _SEEDS_APART, arguments.each, etch)
+    ]
     print(f"{len(taught)} fields and masks")
     show(fit(taught))
 

@@ -80,7 +80,7 @@ def draw_ferrite(
         boundary_depth=max(depth, draw.uniform((0.4, 0.9))) if overetched else depth,
         # In a picture of tiny grains wide boundaries would leave no ferrite to see.
         boundary_px=min(width * draw.uniform((1.0, 2.2)) if overetched else width, 0.05 * d + 0.4),
-        boundary_hidden=draw.uniform((0.0, 0.2)) if overetched else draw.uniform((0.05, 0.75)),
+        boundary_hidden=draw.uniform((0.0, 0.2)) if overetched else draw.uniform(recipe.boundary_hidden),
         interface_depth=draw.uniform((0.0, 0.6)) if draw.happens(0.4) else 0.0,
         shade_spread=min(draw.log((0.005, 0.05)) * (2.0 if overetched else 1.0), 0.12 * span),
         dark_grain_share=draw.uniform((0.03, 0.4)) if shaded else 0.0,

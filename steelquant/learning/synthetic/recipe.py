@@ -72,6 +72,10 @@ class Recipe:
     )
     boundary_depth: Annotated[Range, Key("darkness of etched ferrite boundaries", 0, 0.95)] = (0.03, 0.85)
     boundary_width_px: Annotated[Range, Key("half-width of etched ferrite boundaries", 0.2, 20)] = (0.5, 2.2)
+    boundary_hidden: Annotated[Range, Key("share of ferrite boundaries that the etch left out", 0, 1)] = (
+        0.05,
+        0.75,
+    )
     stippled: Annotated[float, Key("share of fields whose ferrite has etching pits", 0, 1)] = 0.3
     shaded: Annotated[float, Key("share of fields with ferrite grains darkened as a whole", 0, 1)] = 0.35
 
