@@ -1,15 +1,15 @@
-"""A 95 % interval for the mean intercept or N_A of a single field, from blocks of the field as replicates."""
+"""A 95 % interval for the mean intercept or N_A of a single field, from parts of the field as replicates."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steelquant.stereology.intercepts import DIRECTIONS_DEG, neighbours
+from steelquant.stereology.intercepts import DIRECTIONS_DEG, LineCount, neighbours
 from steelquant.stereology.planimetry import edge_grains
 from steelquant.stereology.statistics import student_t
 
@@ -30,7 +30,7 @@ class InterceptInterval:
     relative_ci95
         Half-width of the 95 % interval over the mean intercept, below 1; None where there is none.
     blocks
-        Number of blocks that hold the phase.
+        Number of blocks, or of sectors of circles, that hold the phase.
     reason
         Why there is no interval, or on what it rests.
     """
@@ -94,6 +94,19 @@ def density_interval(
     return _from_blocks(held, phase, lambda rate: rate**-0.5)
 
 
+def circles_interval(sectors: Sequence[LineCount]) -> InterceptInterval:
+    """Estimate the 95 % interval of the mean intercept along circles from what each of their sectors gave.
+
+    Parameters
+    ----------
+    sectors
+        Of :func:`steelquant.stereology.patterns.abrams`.
+    """
+    met = np.array([sector.interceptions for sector in sectors])
+    inside = np.array([sector.phase_length_um for sector in sectors])
+    return _from_parts(met, inside, "sectors of its circles")
+
+
 def _phase(grains: NDArray[np.integer], excluded: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
     phase: NDArray[np.bool_] = grains > 0
     return phase if excluded is None else phase & ~excluded
@@ -110,16 +123,20 @@ def _from_blocks(
     per_side = [min(_MOST_PER_SIDE, int(side / least)) for side in phase.shape]
     if min(per_side) < 1:
         return InterceptInterval(None, 0, _TOO_FEW.format(0))
-    x, w = (_block_sums(values, per_side) for values in (met, phase))
+    return _from_parts(_block_sums(met, per_side), _block_sums(phase, per_side), "blocks of it")
+
+
+def _from_parts(x: NDArray[np.float64], w: NDArray[np.float64], parts: str) -> InterceptInterval:
+    """Return the interval of Σx/Σw over the parts of a field that hold the phase."""
     x, w = x[w > 0], w[w > 0]
     n = int(w.size)
-    if n < _FEWEST_BLOCKS:
+    if n < _FEWEST_BLOCKS or not x.sum() > 0:
         return InterceptInterval(None, n, _TOO_FEW.format(n))
     residual = x - w * (x.sum() / w.sum())
     relative = student_t(n - 1) * math.sqrt(n / (n - 1) * float((residual**2).sum())) / float(x.sum())
     if relative >= 1:
         return InterceptInterval(None, n, _TOO_FEW.format(n))
-    return InterceptInterval(relative, n, f"one field: interval from {n} blocks of it")
+    return InterceptInterval(relative, n, f"one field: interval from {n} {parts}")
 
 
 def with_boundaries(
@@ -149,7 +166,7 @@ def with_boundaries(
     return replace(interval, relative_ci95=both, reason=f"{interval.reason}, and from its boundaries")
 
 
-_TOO_FEW = "one field, too few grains for an interval ({} blocks that say anything): measure more fields"
+_TOO_FEW = "one field, too few grains for an interval ({} parts of it say anything): measure more fields"
 
 
 def _interceptions(grains: NDArray[np.integer], excluded: NDArray[np.bool_] | None) -> NDArray[np.float32]:

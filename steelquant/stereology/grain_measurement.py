@@ -16,6 +16,7 @@ from steelquant.stereology.boundaries import GrainBoundaries, find_grains
 from steelquant.stereology.features import Features, measure_features
 from steelquant.stereology.grain_interval import (
     InterceptInterval,
+    circles_interval,
     density_interval,
     intercept_interval,
     with_boundaries,
@@ -142,6 +143,8 @@ class GrainMeasures:
         The same for the grains per area.
     circles
         Abrams' three circles.
+    circles_interval
+        As `interval`, of theirs.
     jeffries, saltykov, whole
         Counts by area: inside + cut/2; the same with corners ¼; only grains that nothing cuts (E1382).
     anisotropy_index
@@ -157,6 +160,7 @@ class GrainMeasures:
     interval: InterceptInterval
     density_interval: InterceptInterval
     circles: InterceptCount
+    circles_interval: InterceptInterval
     jeffries: AreaCount
     saltykov: AreaCount
     whole: AreaCount
@@ -197,6 +201,7 @@ def measure_grains(
     if outside is not None:
         marked = grains.copy()
         marked[outside] = -1
+    circles = abrams(grains, _PIXEL, excluded=outside)
     by_area = planimetry(grains, _PIXEL, excluded=outside)
     return GrainMeasures(
         search=BoundarySearch.of(found),
@@ -207,7 +212,8 @@ def measure_grains(
         density_interval=with_boundaries(
             density_interval(grains, excluded=outside), found.uncertainty, power=2
         ),
-        circles=_intercepts(abrams(grains, _PIXEL, excluded=outside)),
+        circles=_intercepts(circles),
+        circles_interval=with_boundaries(circles_interval(circles.sectors), found.uncertainty),
         jeffries=_count(by_area.jeffries_rectangle),
         saltykov=_count(by_area.saltykov_rectangle),
         whole=_count(by_area.whole_grains),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from steelquant.stereology.grain_interval import InterceptInterval
-from steelquant.stereology.grain_measurement import NO_FERRITE, GrainMeasures
+from steelquant.stereology.grain_measurement import NO_FERRITE, GrainMeasures, InterceptCount
 from steelquant.stereology.grain_size import (
     as_number,
     density_of_number,
@@ -35,7 +35,7 @@ def grain_quantities() -> list[Quantity]:
             "Grain size number G of ferrite in the manner of ASTM E112: matrix intercept l̄ = V_V/N_L (§17) "
             "on every row, column and diagonal of pixels (Heyn); averaged as intercept.",
             lambda grains: grains.lines.mean_intercept_px,
-            single=_single_number,
+            single=lambda field: as_number(_single_intercept(field), number_from_intercept),
             is_compared=True,
             is_on_page=True,
         ),
@@ -51,6 +51,7 @@ def grain_quantities() -> list[Quantity]:
             CIRCLES,
             "The same on Abrams' three circles (E112 §14.3), a triple junction counting 2.",
             lambda grains: grains.circles.mean_intercept_px,
+            single=lambda field: as_number(_single_on_circles(field), number_from_intercept),
         ),
         _area_number(
             SALTYKOV,
@@ -134,10 +135,22 @@ Single = Callable[[FieldResult], Estimate]
 
 def _single_intercept(field: FieldResult) -> Estimate:
     """Return the mean intercept in µm of one field, with the interval that its blocks give."""
-    if field.grains is None or field.pixel_size_um is None or field.grains.lines.mean_intercept_px is None:
+    if field.grains is None:
         return estimate([None])
-    mean = field.grains.lines.mean_intercept_px * field.pixel_size_um
-    return _with_interval(mean, field.grains.interval)
+    return _single(field, field.grains.lines, field.grains.interval)
+
+
+def _single_on_circles(field: FieldResult) -> Estimate:
+    """Return the same of the circles, with the interval that their sectors give."""
+    if field.grains is None:
+        return estimate([None])
+    return _single(field, field.grains.circles, field.grains.circles_interval)
+
+
+def _single(field: FieldResult, counted: InterceptCount, interval: InterceptInterval) -> Estimate:
+    if field.pixel_size_um is None or counted.mean_intercept_px is None:
+        return estimate([None])
+    return _with_interval(counted.mean_intercept_px * field.pixel_size_um, interval)
 
 
 def _single_density(field: FieldResult, mean_area_px2: Measure) -> Estimate:
@@ -154,10 +167,6 @@ def _with_interval(mean: float, found: InterceptInterval) -> Estimate:
         return Estimate(mean, 1, None, None, None, found.reason)
     half, accuracy = found.relative_ci95 * mean, 100 * found.relative_ci95
     return Estimate(mean, 1, None, half, accuracy, found.reason)
-
-
-def _single_number(field: FieldResult) -> Estimate:
-    return as_number(_single_intercept(field), number_from_intercept)
 
 
 def _scaled(

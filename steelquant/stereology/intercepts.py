@@ -129,6 +129,8 @@ class Intercepts:
         N_L, grains intercepted per mm of test line: the mean over the directions.
     directions
         What each direction gave; empty for circles, which have none.
+    sectors
+        What the arcs in each sector of the circles gave; empty for straight lines.
     """
 
     method: str
@@ -136,6 +138,7 @@ class Intercepts:
     interceptions: float
     per_mm: float
     directions: tuple[LineCount, ...] = ()
+    sectors: tuple[LineCount, ...] = ()
 
     @property
     def mean_intercept_um(self) -> float | None:

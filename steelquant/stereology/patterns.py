@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ from steelquant.stereology.intercepts import Intercepts, LineCount, count_lines
 
 ABRAMS_DIAMETERS = (79.58, 53.05, 26.53)
 """Diameters in mm of the three circles of ASTM E112 §14.3, 500 mm of line in all."""
+
+SECTORS = 10
+"""Into which circles are cut, so that one field's count has an interval."""
 
 _LARGEST_CIRCLE = 0.95
 """Diameter of the largest circle over the shorter side of the field."""
@@ -70,18 +73,17 @@ def abrams(
     labels = _marked(grains, excluded)
     height, width = grains.shape
     scale = _LARGEST_CIRCLE * min(height, width) / max(ABRAMS_DIAMETERS)
-    hits = length_um = inside_um = 0.0
-    for diameter in ABRAMS_DIAMETERS:
-        path = circle(((height - 1) / 2, (width - 1) / 2), diameter * scale / 2)
-        count = count_path(labels, path, pixel_size_um, closed=True)
-        hits += count.interceptions
-        length_um += count.length_um
-        inside_um += count.phase_length_um
+    centre = ((height - 1) / 2, (width - 1) / 2)
+    walks = [_walk(labels, circle(centre, d * scale / 2), closed=True) for d in ABRAMS_DIAMETERS]
+    arcs = [walk.parts(SECTORS, pixel_size_um) for walk in walks]
+    sectors = tuple(_together(math.nan, parts) for parts in zip(*arcs, strict=True))
+    whole = _together(math.nan, sectors)
     return Intercepts(
         method="ASTM E112, Abrams three circles, triple junctions counted 2",
-        phase_fraction=inside_um / length_um if length_um else 0.0,
-        interceptions=hits,
-        per_mm=1e3 * hits / length_um if length_um else 0.0,
+        phase_fraction=whole.phase_length_um / whole.length_um if whole.length_um else 0.0,
+        interceptions=whole.interceptions,
+        per_mm=1e3 * whole.interceptions / whole.length_um if whole.length_um else 0.0,
+        sectors=sectors,
     )
 
 
@@ -145,6 +147,10 @@ def lines_at(
         return count_lines(labels, pixel_size_um, int(angle_deg), excluded=excluded)
     marked = _marked(labels, excluded)
     counts = [count_path(marked, path, pixel_size_um) for path in _parallels(labels.shape, angle_deg)]
+    return _together(angle_deg, counts)
+
+
+def _together(angle_deg: float, counts: Sequence[LineCount]) -> LineCount:
     return LineCount(
         angle_deg=angle_deg,
         length_um=math.fsum(count.length_um for count in counts),
@@ -207,31 +213,55 @@ def count_path(
         ``angle_deg`` is NaN: a path has no one direction. Between a grain and another phase lies half
         an interception, between two grains a whole one.
     """
+    return _walk(marked, path, closed=closed).parts(1, pixel_size_um)[0]
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """What a path lies in, ``(n,)``, and the interceptions at each of its points, ``(n,)``."""
+
+    here: NDArray[np.int32]
+    hits: NDArray[np.float64]
+
+    def parts(self, count: int, pixel_size_um: float) -> list[LineCount]:
+        """Cut the path into parts of equal length, the first from its first point on."""
+        step_um = _STEP_PX * pixel_size_um
+        return [
+            LineCount(
+                angle_deg=math.nan,
+                length_um=int(np.count_nonzero(here >= 0)) * step_um,
+                phase_length_um=int(np.count_nonzero(here > 0)) * step_um,
+                interceptions=math.fsum(hits),
+            )
+            for here, hits in zip(
+                np.array_split(self.here, count), np.array_split(self.hits, count), strict=True
+            )
+        ]
+
+
+def _walk(marked: NDArray[np.int32], path: NDArray[np.float64], *, closed: bool) -> _Walk:
     around, votes = _votes(marked, path)
     leader = votes.argmax(axis=1)
     here = around[np.arange(len(path)), leader]
     rival = np.where(around != here[:, None], votes, 0).max(axis=1)
     on_boundary = rival > votes.max(axis=1) - _TIE
+    start = 0
     if closed and on_boundary.any() and not on_boundary.all():
         start = -int(np.flatnonzero(~on_boundary)[0])
         around, votes = np.roll(around, start, axis=0), np.roll(votes, start, axis=0)
         on_boundary, here = np.roll(on_boundary, start), np.roll(here, start)
     # Two grains may also meet between two points, without either of them being on the boundary.
     changes = ~on_boundary[1:] & ~on_boundary[:-1] & (here[1:] != here[:-1])
-    hits = math.fsum(_crossing(int(here[i]), int(here[i + 1])) for i in np.flatnonzero(changes))
+    hits = np.zeros(here.size)
+    for i in np.flatnonzero(changes):
+        hits[i] += _crossing(int(here[i]), int(here[i + 1]))
     flips = np.flatnonzero(np.diff(on_boundary.astype(np.int8), prepend=0, append=0))
     for begin, end in zip(flips[::2], flips[1::2], strict=True):
         before = int(here[begin - 1]) if begin > 0 else None
         after = int(here[end]) if end < here.size else (int(here[0]) if closed else None)
         met = around[begin:end][votes[begin:end] > _HEARD]
-        hits += _score(before, after, met, circle=closed)
-    step_um = _STEP_PX * pixel_size_um
-    return LineCount(
-        angle_deg=math.nan,
-        length_um=int(np.count_nonzero(here >= 0)) * step_um,
-        phase_length_um=int(np.count_nonzero(here > 0)) * step_um,
-        interceptions=hits,
-    )
+        hits[(begin + end) // 2] += _score(before, after, met, circle=closed)
+    return _Walk(np.roll(here, -start), np.roll(hits, -start))
 
 
 def _votes(

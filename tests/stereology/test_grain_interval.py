@@ -10,11 +10,13 @@ from analytic_structures import poisson_voronoi, stretched_voronoi
 
 from steelquant.stereology.grain_interval import (
     InterceptInterval,
+    circles_interval,
     density_interval,
     intercept_interval,
     with_boundaries,
 )
 from steelquant.stereology.intercepts import heyn
+from steelquant.stereology.patterns import abrams
 from steelquant.stereology.planimetry import planimetry
 
 SHAPE = (240, 320)
@@ -146,6 +148,32 @@ def test_the_interval_of_grains_per_area_covers_the_truth():
         hits.append(abs(counted.area_um2 / (area_px * counted.grains) - 1) <= interval.relative_ci95)
 
     assert 0.90 <= np.mean(hits) <= 0.99
+
+
+def test_the_interval_of_circles_covers_the_truth():
+    """The truth of another method: cells per area, of which π/4·√a is the intercept."""
+    rng = np.random.default_rng(8)
+    hits = []
+    for k in range(120):
+        area_px = (150, 400)[k % 2]
+        circles = abrams(voronoi(rng, area_px), 1.0)
+        interval = circles_interval(circles.sectors)
+        truth = math.pi / 4 * math.sqrt(area_px)
+        hits.append(abs(truth / circles.mean_intercept_um - 1) <= interval.relative_ci95)
+
+    assert 0.90 <= np.mean(hits) <= 0.99
+
+
+def test_sectors_of_circles_are_the_circles():
+    circles = abrams(two_phases(np.random.default_rng(9), 300), 2.0)
+
+    assert sum(s.interceptions for s in circles.sectors) == circles.interceptions
+    inside, length = (
+        sum(getattr(s, name) for s in circles.sectors) for name in ("phase_length_um", "length_um")
+    )
+    assert inside / length == pytest.approx(circles.phase_fraction)
+    lengths = [s.length_um for s in circles.sectors]
+    assert max(lengths) - min(lengths) <= 3 * 0.5 * 2.0  # a point of half a pixel more on each circle
 
 
 def test_boundaries_add_to_the_interval_as_g_does():
