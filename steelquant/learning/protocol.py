@@ -38,6 +38,9 @@ class Protocol:
         Whether the learning rate rises over the first 5 % and then falls as a cosine to zero.
     augment
         Whether crops are moved, scaled, mirrored, and changed in light, focus and noise.
+    logit_gain
+        Least mean gain that the batch norm before SegNet's logits starts from, see
+        :meth:`steelquant.networks.segnet.SegNet.sharpen`; None leaves it.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Protocol:
     dice: float = 0.0
     cosine: bool = False
     augment: bool = False
+    logit_gain: float | None = None
 
 
 def protocol_for(
@@ -79,6 +83,7 @@ def protocol_for(
             dice=0.5,
             cosine=True,
             augment=True,
+            logit_gain=4.0,
         )
     else:
         raise UsageError(f"--protocol takes paper or best, not {name!r}")

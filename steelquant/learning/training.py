@@ -32,6 +32,7 @@ from steelquant.micrograph.files import write_json
 from steelquant.networks import build
 from steelquant.networks.building import fetch_imagenet_encoder, load_encoder
 from steelquant.networks.registry import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, model_info
+from steelquant.networks.segnet import SegNet
 from steelquant.networks.weights import WeightsMetadata, read_weights, weights_file_name, write_weights
 
 Precision = Literal["16-mixed", "bf16-mixed", "32-true"]
@@ -140,6 +141,8 @@ def train(
 
     seed_everything(seed, verbose=False)
     network, mean, std = _starting_network(info, len(dataset.classes), start)
+    if protocol.logit_gain is not None and isinstance(network, SegNet):
+        network.sharpen(protocol.logit_gain)
     store = decode_to_store(dataset.images, Path(output) / ".pixels")
     task = SegmentationTask(
         network,

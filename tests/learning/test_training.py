@@ -251,6 +251,22 @@ def test_paper_protocol_gives_the_papers_iterations() -> None:
     assert iterations == {"unet": 320, "segnet": 963, "resnet50": 480, "resnet18": 480, "mobilenetv2": 480}
 
 
+@pytest.mark.parametrize(("protocol", "gain"), [("paper", 1.0), ("best", 4.0)])
+def test_segnet_starts_sharp_in_the_better_protocol_alone(
+    dataset: Path, tmp_path: Path, protocol: str, gain: float
+) -> None:
+    arguments = _train(dataset, tmp_path, "--protocol", protocol, "--epochs", "0.02", "--batch", "2")
+    arguments[arguments.index("mobilenetv2")] = "segnet"
+
+    result = CliRunner().invoke(app, arguments)
+
+    assert result.exit_code == 0, result.output
+    network, metadata = read_weights(tmp_path / "segnet" / "segnet.safetensors")
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms[-1].weight.mean().item() == pytest.approx(gain, abs=0.1)  # a few iterations of 0.001
+    assert metadata.training["iterations"] < 20
+
+
 def test_every_pass_draws_every_crop_once(dataset: Path, tmp_path: Path) -> None:
     data = read_dataset(dataset)
     store = decode_to_store(data.images, tmp_path)

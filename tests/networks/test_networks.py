@@ -160,6 +160,21 @@ def test_unet_started_from_vgg16_sees_what_vgg16_sees_up_to_one_factor() -> None
     torch.testing.assert_close(seen, factor * expected, rtol=1e-3, atol=1e-4)
 
 
+def test_a_sharpened_segnet_gives_the_same_labels_with_more_certainty() -> None:
+    torch.manual_seed(0)
+    network = build("segnet")
+    image = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        before = network(image)  # in training: the batch's own mean and spread
+        network.sharpen(4.0)
+        sharpened = network(image)
+        network.sharpen(4.0)
+        again = network(image)
+
+    torch.testing.assert_close(sharpened, 4 * before, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(again, sharpened, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("name", ["vgg16_bn", "resnet18", "mobilenet_v2"])
 def test_unet_starts_from_no_other_encoder(name: str) -> None:
     with pytest.raises(UsageError, match="plain VGG16"):
