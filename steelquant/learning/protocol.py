@@ -40,7 +40,9 @@ class Protocol:
         Whether crops are moved, scaled, mirrored, and changed in light, focus and noise.
     logit_gain
         Least mean gain that the batch norm before SegNet's logits starts from, see
-        :meth:`steelquant.networks.segnet.SegNet.sharpen`; None leaves it.
+        :meth:`steelquant.networks.segnet.SegNet.sharpen`. An encoder that starts from plain VGG16 then keeps
+        its features, and the decoder starts as its mirror. None leaves all as MATLAB does: batch norms at
+        gain 1 and offset 0, the decoder from He initialisation.
     """
 
     name: str
@@ -75,6 +77,7 @@ def protocol_for(
             "best",
             epochs=3.0,
             batch=16,
+            learning_rate=5e-4 if model.name == "segnet" else 1e-3,
             weight_decay=1e-2,
             validate_every=100,
             patience=None,

@@ -38,6 +38,9 @@ from steelquant.networks.weights import WeightsMetadata, read_weights, weights_f
 Precision = Literal["16-mixed", "bf16-mixed", "32-true"]
 """Lightning's words for what networks are multiplied in."""
 
+_PICTURES = 16
+"""Crops by which SegNet's batch norms are set: a batch of the protocol ``best``."""
+
 
 @dataclass(frozen=True)
 class TrainingRun:
@@ -141,9 +144,12 @@ def train(
 
     seed_everything(seed, verbose=False)
     network, mean, std = _starting_network(info, len(dataset.classes), start)
+    store = decode_to_store(dataset.images, Path(output) / ".pixels")
     if protocol.logit_gain is not None and isinstance(network, SegNet):
         network.sharpen(protocol.logit_gain)
-    store = decode_to_store(dataset.images, Path(output) / ".pixels")
+        if start.encoder is not None:
+            network.keep_features(_pictures(store, dataset, mean, std))
+            network.mirror_encoder()
     task = SegmentationTask(
         network,
         protocol,
@@ -225,6 +231,13 @@ def _starting_network(info: ModelInfo, classes: int, start: Start) -> tuple[nn.M
     if start.encoder is not None:
         load_encoder(network, _read_tensors(Path(start.encoder)))
     return network, info.mean, info.std
+
+
+def _pictures(store: PixelStore, dataset: Dataset, mean: Any, std: Any) -> Tensor:
+    """Return some training crops, spread evenly, as the network will see them."""
+    fixed = FixedCrops(store, dataset.crops["training"], dataset.crop_px, _PICTURES)
+    pixels = torch.stack([fixed[number][0] for number in range(len(fixed))]).float()
+    return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from segmentation_models_pytorch.encoders import get_encoder
 from typer.testing import CliRunner
 
 from steelquant.cli import app
@@ -252,19 +254,27 @@ def test_paper_protocol_gives_the_papers_iterations() -> None:
 
 
 @pytest.mark.parametrize(("protocol", "gain"), [("paper", 1.0), ("best", 4.0)])
-def test_segnet_starts_sharp_in_the_better_protocol_alone(
+def test_segnet_starts_from_all_that_vgg16_knows_in_the_better_protocol_alone(
     dataset: Path, tmp_path: Path, protocol: str, gain: float
 ) -> None:
-    arguments = _train(dataset, tmp_path, "--protocol", protocol, "--epochs", "0.02", "--batch", "2")
+    encoder = tmp_path / "vgg16.safetensors"
+    save_file(get_encoder("vgg16", weights=None).state_dict(), encoder)
+    more = ("--protocol", protocol, "--epochs", "0.02", "--batch", "2", "--encoder", str(encoder))
+    arguments = _train(dataset, tmp_path, *more)
     arguments[arguments.index("mobilenetv2")] = "segnet"
 
     result = CliRunner().invoke(app, arguments)
 
     assert result.exit_code == 0, result.output
     network, metadata = read_weights(tmp_path / "segnet" / "segnet.safetensors")
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    assert norms[-1].weight.mean().item() == pytest.approx(gain, abs=0.1)  # a few iterations of 0.001
-    assert metadata.training["iterations"] < 20
+    assert metadata.training["iterations"] < 20  # of 0.001: nothing moves by more than 0.02
+    first, *_, last = (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    assert last.weight.mean().item() == pytest.approx(gain, abs=0.03)
+    assert (first.weight.std() > 0.1) == (protocol == "best")
+    kernels = [module.weight for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    mirrored = kernels[12].transpose(0, 1).flip(2, 3)  # the encoder's last; the decoder's first follows it
+    alike = torch.nn.functional.cosine_similarity(kernels[13].flatten(), mirrored.flatten(), dim=0)
+    assert (alike > 0.9) == (protocol == "best")
 
 
 def test_every_pass_draws_every_crop_once(dataset: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from segmentation_models_pytorch.encoders import get_encoder
@@ -141,11 +143,7 @@ def test_plain_vgg16_goes_into_segnet_in_order() -> None:
 
 def test_unet_started_from_vgg16_sees_what_vgg16_sees_up_to_one_factor() -> None:
     torch.manual_seed(0)
-    vgg = get_encoder("vgg16", weights=None)
-    for layer in vgg.features:
-        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-            nn.init.normal_(layer.bias)
-            layer.weight.data *= 3  # outputs grow, as the real ones' do
+    vgg = _loud_vgg16()
     network = build("unet").eval()
 
     assert load_encoder(network, vgg.state_dict()) == 12
@@ -158,6 +156,60 @@ def test_unet_started_from_vgg16_sees_what_vgg16_sees_up_to_one_factor() -> None
     factor = seen.max() / expected.max()
     assert 0 < factor < 0.1
     torch.testing.assert_close(seen, factor * expected, rtol=1e-3, atol=1e-4)
+
+
+def _loud_vgg16() -> nn.Module:
+    """VGG16 without batch norm whose outputs grow from layer to layer, as the real one's do."""
+    vgg: nn.Module = get_encoder("vgg16", weights=None)
+    for layer in vgg.features:  # type: ignore[union-attr]
+        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+            nn.init.normal_(layer.bias)
+            layer.weight.data *= 3
+    return vgg
+
+
+def test_segnet_keeps_the_features_of_vgg16_up_to_one_factor() -> None:
+    torch.manual_seed(0)
+    vgg = _loud_vgg16()
+    network = build("segnet")
+    load_encoder(network, vgg.state_dict())
+    image = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = vgg.features(image)  # type: ignore[operator]
+        cut_elsewhere = copy.deepcopy(network).encoder.features(image)  # type: ignore[operator,union-attr]
+        network.keep_features(image)  # type: ignore[operator]
+        kept = network.encoder.features(image)  # type: ignore[operator,union-attr]
+
+    factor = kept.max() / expected.max()
+    torch.testing.assert_close(kept, factor * expected, rtol=1e-3, atol=1e-3 * kept.max().item())
+    assert not torch.allclose(cut_elsewhere / cut_elsewhere.max(), expected / expected.max(), atol=0.05)
+
+
+def test_segnet_leaves_batch_norms_that_remember_pictures() -> None:
+    torch.manual_seed(0)
+    network = build("segnet")
+    network(torch.randn(2, 3, 32, 32))  # in training: they remember
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+
+    network.keep_features(torch.rand(2, 3, 32, 32))  # type: ignore[operator]
+
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_a_mirrored_segnet_deconvolves_with_its_encoders_kernels() -> None:
+    torch.manual_seed(0)
+    network = build("segnet")
+    network.mirror_encoder()  # type: ignore[operator]
+
+    kernels = [module.weight for module in network.encoder.modules() if isinstance(module, nn.Conv2d)]
+    decoder = [module for module in network.decoder.modules() if isinstance(module, nn.Conv2d)]  # type: ignore[union-attr]
+    assert len(kernels) == len(decoder) == 13
+    for mirrored, kernel in zip(decoder[:-1], reversed(kernels[1:]), strict=True):
+        features = torch.randn(1, kernel.shape[0], 5, 7)
+        with torch.no_grad():
+            expected = nn.functional.conv_transpose2d(features, kernel, padding=1)
+            torch.testing.assert_close(mirrored(features), expected, rtol=1e-4, atol=1e-3)
+    assert decoder[-1].weight.std() > 0
 
 
 def test_a_sharpened_segnet_gives_the_same_labels_with_more_certainty() -> None:
