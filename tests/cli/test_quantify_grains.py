@@ -111,7 +111,9 @@ def test_a_turned_or_mirrored_field_gives_the_same_numbers(place, drawn, turn):
 
     turned = table("fields")[0]
     for name in (*NUMBERS, "Grains (count)", "Grain elongation AI (–)", "Pearlite banding Ω12 (–)"):
-        assert number(turned, name) == pytest.approx(number(straight, name), abs=0.01), name
+        # One of some 66 interceptions on the circles (0.044 of G) may hang on one pixel of a boundary.
+        bound = 0.045 if name == "Grain size G circles (–)" else 0.01
+        assert number(turned, name) == pytest.approx(number(straight, name), abs=bound), name
 
 
 def test_the_same_masks_and_micrographs_give_the_same_bytes(place):

@@ -36,11 +36,11 @@ BRICK = (40, 60)
 
 
 def bricks(shape: tuple[int, int] = (240, 360)) -> np.ndarray:
-    """A wall of equal grains, every other course shifted by half a brick."""
+    """A wall of equal grains, numbered from 1, every other course shifted by half a brick."""
     rows, columns = np.indices(shape)
     course = rows // BRICK[0]
     place = (columns + course % 2 * BRICK[1] // 2) // BRICK[1]
-    return (course * 100 + place).astype(np.int32)
+    return (course * 100 + place + 1).astype(np.int32)
 
 
 @pytest.fixture(scope="module")
