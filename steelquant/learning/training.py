@@ -147,7 +147,7 @@ def train(
     store = decode_to_store(dataset.images, Path(output) / ".pixels")
     if protocol.logit_gain is not None and isinstance(network, SegNet):
         network.sharpen(protocol.logit_gain)
-        if start.encoder is not None:
+        if start.encoder is not None and start.weights is None:
             network.keep_features(_pictures(store, dataset, mean, std))
             network.mirror_encoder()
     task = SegmentationTask(

@@ -92,6 +92,7 @@ class SegNet(nn.Module):
         for weight, kernel in zip(own[:-1], reversed(kernels[1:]), strict=True):
             weight.copy_(kernel.transpose(0, 1).flip(2, 3))
 
+    @torch.no_grad()
     def sharpen(self, gain: float) -> None:
         """Scale the last batch norm, in place, to a mean gain of at least `gain`; labels stay as they are.
 
@@ -104,10 +105,9 @@ class SegNet(nn.Module):
             Above 0. At 4, a pixel one standard deviation from the mean has a probability of 0.98.
         """
         *_, last = (module for module in self.decoder.modules() if isinstance(module, nn.BatchNorm2d))
-        with torch.no_grad():
-            factor = max(1.0, gain / float(last.weight.abs().mean()))
-            last.weight.mul_(factor)
-            last.bias.mul_(factor)
+        factor = max(1.0, gain / float(last.weight.abs().mean()))
+        last.weight.mul_(factor)
+        last.bias.mul_(factor)
 
     def _forward(self, image: Tensor) -> Tensor:
         features = image
