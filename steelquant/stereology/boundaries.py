@@ -9,7 +9,7 @@ size number may be off (:mod:`boundary_verdict`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,8 +20,9 @@ from steelquant.stereology.boundary_levels import DEPTH, Level, finest_level, me
 from steelquant.stereology.boundary_network import boundary_logits, picture_noise
 from steelquant.stereology.boundary_verdict import NOTHING_FOUND, Signs, judge_boundaries, uncertainty
 from steelquant.stereology.features import measure_features
-from steelquant.stereology.grain_maps import drawn, grown, without_specks
+from steelquant.stereology.grain_maps import drawn, grown, in_reading_order, without_specks
 from steelquant.stereology.levelling import levelled, with_thin_lines
+from steelquant.stereology.positions import first_position, put, put_back
 
 _SMALLEST_SHARE = 0.05
 _SMALLEST_PX = 12
@@ -96,6 +97,9 @@ def find_grains(
 ) -> GrainBoundaries:
     """Find the grains of a bright phase by the dark lines between them.
 
+    A field is looked at in the first of its eight positions (:func:`first_position`), so that turned or
+    mirrored it has the same grains to the pixel.
+
     Parameters
     ----------
     pixels
@@ -119,6 +123,15 @@ def find_grains(
         raise ValueError(f"the micrograph is {pixels.shape[:2]} and the mask {ferrite.shape}")
     if threshold is not None and not 0 < threshold < 1:
         raise ValueError(f"the threshold must be between 0 and 1, not {threshold}")
+    position = first_position(pixels, ferrite)
+    found = _found(
+        np.ascontiguousarray(put(pixels, position)), np.ascontiguousarray(put(ferrite, position)), threshold
+    )
+    grains = in_reading_order(put_back(found.grains, position))
+    return replace(found, grains=grains, boundaries=drawn(grains))
+
+
+def _found(pixels: NDArray[np.uint8], ferrite: NDArray[np.bool_], threshold: float | None) -> GrainBoundaries:
     image, core = levelled(pixels, with_thin_lines(ferrite))
     if not core.any():
         return _unsearched(ferrite)

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 
 from steelquant.micrograph.files import sha256_of
 from steelquant.openvino_runtime import import_openvino, openvino_core
+from steelquant.stereology.positions import SYMMETRIES, put
 
 Float = NDArray[np.float32]
 
@@ -30,13 +31,8 @@ WEIGHTS = Path(__file__).with_name("boundary_network.safetensors")
 CHANNELS = (4, 8, 12, 16)
 """Channels at a half, a quarter, an eighth and a sixteenth of the resolution, each in eight positions."""
 
-SYMMETRIES = tuple((mirrored, quarters) for mirrored in (False, True) for quarters in range(4))
-"""The positions of a square: mirrored or not, then turned by quarters."""
 
-
-def _put(kernel: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    mirrored, quarters = SYMMETRIES[k]
-    return np.rot90(kernel[..., ::-1] if mirrored else kernel, quarters, axes=(-2, -1))
+_ROWS_AND_COLUMNS = (-2, -1)
 
 
 def _seen_from() -> tuple[tuple[int, ...], ...]:
@@ -46,7 +42,7 @@ def _seen_from() -> tuple[tuple[int, ...], ...]:
     # g⁻¹h is the position which g brings to h.
     return tuple(
         tuple(
-            next(k for k in everything if np.array_equal(_put(_put(square, k), g), _put(square, h)))
+            next(k for k in everything if np.array_equal(put(put(square, k), g), put(square, h)))
             for h in everything
         )
         for g in everything
@@ -171,13 +167,15 @@ def kernels(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     ----------
     Cohen, T. & Welling, M. (2016). Group equivariant convolutional networks. ICML 48, 2990–2999.
     """
-    count, side = len(SYMMETRIES), weight.shape[-1]
-    if weight.ndim == 3:
-        return np.stack([_put(weight, k) for k in range(count)], 1).reshape(1, -1, side, side)
+    side = weight.shape[-1]
+    positions = range(len(SYMMETRIES))
+    if weight.ndim == 5:
+        turned = [put(weight[:, :, SEEN_FROM[k]], k, _ROWS_AND_COLUMNS) for k in positions]
+        return np.stack(turned, 1).reshape(weight.shape[0] * len(positions), -1, side, side)
+    turned = [put(weight, k, _ROWS_AND_COLUMNS) for k in positions]
     if weight.ndim == 4:
-        return np.stack([_put(weight, k) for k in range(count)], 1).reshape(-1, weight.shape[1], side, side)
-    turned = [_put(weight[:, :, SEEN_FROM[k]], k) for k in range(count)]
-    return np.stack(turned, 1).reshape(weight.shape[0] * count, -1, side, side)
+        return np.stack(turned, 1).reshape(-1, weight.shape[1], side, side)
+    return np.stack(turned, 1).reshape(1, -1, side, side)
 
 
 _DOUBLED = np.array(

@@ -79,6 +79,17 @@ def without_specks(grains: Labels, smallest_px: int) -> Labels:
     return np.unique(target[grains], return_inverse=True)[1].reshape(grains.shape).astype(np.int32)
 
 
+def in_reading_order(grains: Labels) -> Labels:
+    """Return ``(height, width)`` int32 grains 1 to n numbered anew, as they are met row by row."""
+    flat = grains.ravel()
+    first = np.empty(int(flat.max()) + 1, np.int64)
+    first[flat[::-1]] = np.arange(flat.size)[::-1]  # of several, the last that is written stays
+    first[0] = -1
+    number = np.empty(first.size, np.int32)
+    number[np.argsort(first)] = np.arange(first.size, dtype=np.int32)
+    return np.asarray(number[grains])
+
+
 def drawn(grains: Labels) -> NDArray[np.bool_]:
     """Return ``(height, width)`` bool: pixels with another grain to their right or below."""
     lines = np.zeros(grains.shape, dtype=bool)

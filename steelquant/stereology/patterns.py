@@ -1,6 +1,6 @@
 """Test lines laid over a field as a metallographer does: circles, and straight lines at any angle.
 
-A path is a chain of points half a pixel apart. What a point lies in is put to the vote of the pixels
+A path is a chain of points about half a pixel apart. What a point lies in is put to the vote of the pixels
 around it, weighted by nearness, so that a boundary is met where it runs and not at the steps of its
 pixels, which a line at a small angle to it would cross over and over. Where the vote is nearly even, the
 point is on the boundary itself, and the stretch is one hit by the rules of ASTM E112 §13: a line that
@@ -24,8 +24,8 @@ from steelquant.stereology.intercepts import Intercepts, LineCount, count_lines
 ABRAMS_DIAMETERS = (79.58, 53.05, 26.53)
 """Diameters in mm of the three circles of ASTM E112 §14.3, 500 mm of line in all."""
 
-SECTORS = 10
-"""Into which circles are cut, so that one field's count has an interval."""
+SECTORS = 12
+"""Into which circles are cut, so that one field's count has an interval; a quarter turn keeps them."""
 
 _LARGEST_CIRCLE = 0.95
 """Diameter of the largest circle over the shorter side of the field."""
@@ -160,9 +160,13 @@ def _together(angle_deg: float, counts: Sequence[LineCount]) -> LineCount:
 
 
 def circle(centre: tuple[float, float], radius_px: float) -> NDArray[np.float64]:
-    """Return ``(n, 2)`` points (row, column) half a pixel apart on a circle."""
-    n = max(8, math.ceil(2 * math.pi * radius_px / _STEP_PX))
-    turn = np.arange(n) * (2 * math.pi / n)
+    """Return ``(n, 2)`` points (row, column) half a pixel apart, or a little less, on a circle.
+
+    Turned by a quarter or mirrored they are the same points, and none lies on the centre's row or column,
+    which between two rows of pixels would be nearest to the one or the other by chance.
+    """
+    n = SECTORS * math.ceil(2 * math.pi * radius_px / _STEP_PX / SECTORS)
+    turn = (np.arange(n) + 0.5) * (2 * math.pi / n)
     return np.column_stack((centre[0] - radius_px * np.sin(turn), centre[1] + radius_px * np.cos(turn)))
 
 
@@ -201,7 +205,7 @@ def count_path(
         ``(height + 4, width + 4)`` labels with a rim of two pixels; −1 where nothing counts, 0 for
         what is no grain.
     path
-        ``(n, 2)`` row and column in the field without its rim, half a pixel apart.
+        ``(n, 2)`` row and column in the field without its rim, evenly spaced, about half a pixel apart.
     pixel_size_um
         Edge of a pixel in µm.
     closed
@@ -218,14 +222,15 @@ def count_path(
 
 @dataclass(frozen=True)
 class _Walk:
-    """What a path lies in, ``(n,)``, and the interceptions at each of its points, ``(n,)``."""
+    """What a path lies in, ``(n,)``, the interceptions at each point, ``(n,)``, and the points' distance."""
 
     here: NDArray[np.int32]
     hits: NDArray[np.float64]
+    step_px: float
 
     def parts(self, count: int, pixel_size_um: float) -> list[LineCount]:
         """Cut the path into parts of equal length, the first from its first point on."""
-        step_um = _STEP_PX * pixel_size_um
+        step_um = self.step_px * pixel_size_um
         return [
             LineCount(
                 angle_deg=math.nan,
@@ -261,7 +266,7 @@ def _walk(marked: NDArray[np.int32], path: NDArray[np.float64], *, closed: bool)
         after = int(here[end]) if end < here.size else (int(here[0]) if closed else None)
         met = around[begin:end][votes[begin:end] > _HEARD]
         hits[(begin + end) // 2] += _score(before, after, met, circle=closed)
-    return _Walk(np.roll(here, -start), np.roll(hits, -start))
+    return _Walk(np.roll(here, -start), np.roll(hits, -start), math.dist(path[0], path[1]))
 
 
 def _votes(

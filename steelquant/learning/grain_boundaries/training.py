@@ -36,15 +36,10 @@ from steelquant.learning.grain_boundaries.fields import (
     perturbed_mask,
 )
 from steelquant.learning.synthetic import SyntheticField
-from steelquant.stereology.boundary_network import (
-    CHANNELS,
-    SEEN_FROM,
-    SYMMETRIES,
-    network_input,
-    picture_noise,
-)
+from steelquant.stereology.boundary_network import CHANNELS, SEEN_FROM, network_input, picture_noise
 from steelquant.stereology.grain_maps import grown
 from steelquant.stereology.levelling import levelled, with_thin_lines
+from steelquant.stereology.positions import SYMMETRIES
 
 _CROP_PX, _BATCH = 256, 3
 _POOL, _STEPS_PER_FIELD = 320, 6
