@@ -68,8 +68,10 @@ def train(
     }
 
     from steelquant.learning.dataset import read_dataset
-    from steelquant.learning.training import Start, train
+    from steelquant.learning.start import Start
+    from steelquant.learning.training import train
 
+    start = Start(weights, encoder)
     dataset = read_dataset(data)
     runs = [
         train(
@@ -77,7 +79,7 @@ def train(
             name,
             protocols[name],
             output=output,
-            start=Start(weights, encoder),
+            start=start,
             seed=seed,
             resume=resume,
             device=device,

@@ -86,7 +86,7 @@ def protocol_for(
             dice=0.5,
             cosine=True,
             augment=True,
-            logit_gain=4.0,
+            logit_gain=4.0 if model.name == "segnet" else None,
         )
     else:
         raise UsageError(f"--protocol takes paper or best, not {name!r}")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from steelquant import __version__
@@ -26,20 +26,16 @@ from steelquant.learning.history import Measurement
 from steelquant.learning.module import SegmentationTask
 from steelquant.learning.pixel_store import PixelStore, decode_to_store
 from steelquant.learning.protocol import Protocol
+from steelquant.learning.start import PICTURES, Start, start_segnet, starting_network
 from steelquant.micrograph.documents import parse_json
 from steelquant.micrograph.field import EXCLUDED
 from steelquant.micrograph.files import write_json
-from steelquant.networks import build
-from steelquant.networks.building import fetch_imagenet_encoder, load_encoder
-from steelquant.networks.registry import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, model_info
+from steelquant.networks.registry import ModelInfo, model_info
 from steelquant.networks.segnet import SegNet
-from steelquant.networks.weights import WeightsMetadata, read_weights, weights_file_name, write_weights
+from steelquant.networks.weights import WeightsMetadata, weights_file_name, write_weights
 
 Precision = Literal["16-mixed", "bf16-mixed", "32-true"]
 """Lightning's words for what networks are multiplied in."""
-
-_PICTURES = 16
-"""Crops by which SegNet's batch norms are set: a batch of the protocol ``best``."""
 
 
 @dataclass(frozen=True)
@@ -65,23 +61,6 @@ class TrainingRun:
     rows: tuple[Measurement, ...]
     protocol: Protocol
     is_told_here: bool = True
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a network starts from.
-
-    Attributes
-    ----------
-    weights
-        A weight file of the same model to fine-tune, or None.
-    encoder
-        A safetensors file of encoder weights under torchvision's names, the word ``imagenet`` for those that
-        segmentation-models-pytorch fetches from its hub, or None for He initialisation.
-    """
-
-    weights: Path | None = None
-    encoder: Path | str | None = None
 
 
 def train(
@@ -143,13 +122,11 @@ def train(
     _keep_plan(folder / "plan.json", plan, resuming=checkpoint.exists())
 
     seed_everything(seed, verbose=False)
-    network, mean, std = _starting_network(info, len(dataset.classes), start)
+    network, mean, std = starting_network(info, len(dataset.classes), start)
     store = decode_to_store(dataset.images, Path(output) / ".pixels")
     if protocol.logit_gain is not None and isinstance(network, SegNet):
-        network.sharpen(protocol.logit_gain)
-        if start.encoder is not None and start.weights is None:
-            network.keep_features(_pictures(store, dataset, mean, std))
-            network.mirror_encoder()
+        crops_seen = FixedCrops(store, crops, dataset.crop_px, PICTURES)
+        start_segnet(network, protocol.logit_gain, start, crops_seen, mean, std)
     task = SegmentationTask(
         network,
         protocol,
@@ -213,41 +190,6 @@ def _keep_plan(path: Path, plan: dict[str, Any], *, resuming: bool) -> None:
                 "or choose another --output"
             )
     write_json(path, plan)
-
-
-def _starting_network(info: ModelInfo, classes: int, start: Start) -> tuple[nn.Module, Any, Any]:
-    if start.weights is not None:
-        network, metadata = read_weights(start.weights)
-        if metadata.model != info.name or len(metadata.classes) != classes:
-            raise UsageError(
-                f"{start.weights} holds {metadata.model} with {len(metadata.classes)} classes, "
-                f"not {info.name} with {classes}"
-            )
-        return network.train(), metadata.mean, metadata.std
-    network = build(info.name, classes)
-    if start.encoder == "imagenet":
-        load_encoder(network, fetch_imagenet_encoder(info.name))
-        return network, IMAGENET_MEAN, IMAGENET_STD
-    if start.encoder is not None:
-        load_encoder(network, _read_tensors(Path(start.encoder)))
-    return network, info.mean, info.std
-
-
-def _pictures(store: PixelStore, dataset: Dataset, mean: Any, std: Any) -> Tensor:
-    """Return some training crops, spread evenly, as the network will see them."""
-    fixed = FixedCrops(store, dataset.crops["training"], dataset.crop_px, _PICTURES)
-    pixels = torch.stack([fixed[number][0] for number in range(len(fixed))]).float()
-    return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise FileError(path, f"not a readable safetensors file ({error})") from None
 
 
 def _class_weights(store: PixelStore, dataset: Dataset) -> Tensor:
