@@ -26,7 +26,9 @@ from steelquant.micrograph.masks import write_mask
 from steelquant.networks.weights import read_metadata
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "data_loading.json"
-BATCH, INTERVAL, ROUNDS = 8, 12, 3
+BATCH, ROUNDS = 8, 3
+INTERVAL = 100
+"""The protocol's iterations between validations: the one after each is slower by up to a second."""
 
 
 @pytest.fixture(scope="module")
