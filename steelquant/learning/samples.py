@@ -31,6 +31,7 @@ _SOUND = Recipe(
     islands=0.5,
     pearlite_grey=(0.2, 0.4),
     boundary_depth=(0.25, 0.5),
+    boundary_hidden=(0, 0.1),
     exposure=(0.85, 0.9),
     pixel_size_um=(PIXEL_SIZE_UM, PIXEL_SIZE_UM),
     degraded=0,
