@@ -18,7 +18,6 @@ from steelquant.networks.weights import read_weights
 
 _Rgb = tuple[float, float, float]
 
-
 PICTURES = 16
 """Crops by which SegNet's batch norms are set: a batch of the protocol ``best``."""
 

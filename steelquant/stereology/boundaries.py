@@ -20,7 +20,7 @@ from steelquant.stereology.boundary_levels import DEPTH, Level, finest_level, me
 from steelquant.stereology.boundary_network import boundary_logits, picture_noise
 from steelquant.stereology.boundary_verdict import NOTHING_FOUND, Signs, judge_boundaries, uncertainty
 from steelquant.stereology.features import measure_features
-from steelquant.stereology.grain_maps import drawn, grown, in_reading_order, without_specks
+from steelquant.stereology.grain_maps import grown, in_reading_order, without_specks
 from steelquant.stereology.levelling import levelled, with_thin_lines
 from steelquant.stereology.positions import first_position, put, put_back
 
@@ -39,8 +39,6 @@ class GrainBoundaries:
     ----------
     grains
         ``(height, width)`` int32: number of the grain from 1; 0 outside the ferrite.
-    boundaries
-        ``(height, width)`` bool: pixels with another grain to their right or below.
     threshold
         Mean probability from which a border between basins is a boundary.
     noise
@@ -75,7 +73,6 @@ class GrainBoundaries:
     """
 
     grains: Labels
-    boundaries: NDArray[np.bool_]
     threshold: float
     noise: float
     probability: float | None
@@ -127,8 +124,7 @@ def find_grains(
     found = _found(
         np.ascontiguousarray(put(pixels, position)), np.ascontiguousarray(put(ferrite, position)), threshold
     )
-    grains = in_reading_order(put_back(found.grains, position))
-    return replace(found, grains=grains, boundaries=drawn(grains))
+    return replace(found, grains=in_reading_order(put_back(found.grains, position)))
 
 
 def _found(pixels: NDArray[np.uint8], ferrite: NDArray[np.bool_], threshold: float | None) -> GrainBoundaries:
@@ -165,7 +161,6 @@ def _described(
         verdict, warnings = judge_boundaries(uncertain, level.intercept_px)
     return GrainBoundaries(
         grains=grains,
-        boundaries=drawn(grains),
         threshold=chosen,
         noise=noise,
         probability=probability,
@@ -221,7 +216,6 @@ def _unsearched(ferrite: NDArray[np.bool_]) -> GrainBoundaries:
     grains = without_specks(grains, _SMALLEST_PX)
     return GrainBoundaries(
         grains=grains,
-        boundaries=np.zeros(ferrite.shape, dtype=bool),
         threshold=_THRESHOLD,
         noise=0.0,
         probability=None,

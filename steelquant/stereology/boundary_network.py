@@ -31,7 +31,6 @@ WEIGHTS = Path(__file__).with_name("boundary_network.safetensors")
 CHANNELS = (4, 8, 12, 16)
 """Channels at a half, a quarter, an eighth and a sixteenth of the resolution, each in eight positions."""
 
-
 _ROWS_AND_COLUMNS = (-2, -1)
 
 
